@@ -1,0 +1,35 @@
+"""What is known of a metric before it is computed: direction, inputs, interval and source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Needs = Literal[
+    "features+reference", "features", "features+groups", "images+texts", "image", "image+prompt"
+]
+Estimator = Literal["mean", "proportion", "frechet", "kernel", "cmmd", "vendi", "within-prompt"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricInfo:
+    """One row of the table of metrics.
+
+    Attributes:
+        higher_is_better: the direction; None when neither end is good in itself.
+        needs: its inputs: features of the generated images, of a reference set, the prompt of each
+            image (groups), aligned image and text features, or one image with or without what its
+            prompt asks for.
+        estimator: how its interval is made (see ``dalle2eval.statistics``).
+        unit: of its value; empty for a pure number.
+        source: the paper or the definition.
+        summary: one sentence for ``dalle2eval describe``.
+    """
+
+    name: str
+    higher_is_better: bool | None
+    needs: Needs
+    estimator: Estimator
+    unit: str
+    source: str
+    summary: str
