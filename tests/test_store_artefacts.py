@@ -9,7 +9,7 @@ import pytest
 
 from dalle2eval import store as store_module
 from dalle2eval.records import InputError, fingerprint
-from dalle2eval.store import Store, DiskFullError, check_writable, default_store, write_atomic
+from dalle2eval.store import DiskFullError, Store, check_writable, default_store, write_atomic
 
 ADDRESS = fingerprint("what made it")
 VALUES = {
