@@ -1,0 +1,130 @@
+"""What a run folder holds, typed and frozen: everything that a report shows, and nothing computed.
+
+The field names follow docs/design/001-run-folder.md; `reports.reading` fills them from the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dalle2eval.records import (
+    ALL,
+    ArmSpec,
+    Comparison,
+    Estimate,
+    Plan,
+    Prompt,
+    SampleKey,
+    Score,
+    SelfTest,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What became of the samples of one arm."""
+
+    asked: int
+    made: int
+    scored: int
+    unscored: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageCost:
+    """What one stage cost over the whole run; ``cached`` of its ``units`` were not made again."""
+
+    stage: str
+    units: int
+    cached: int
+    images: int
+    forward_passes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Wall-clock seconds, peak memory in MB (None when not measured) and the stages."""
+
+    total_s: float | None
+    peak_memory_mb: float | None
+    stages: tuple[StageCost, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One saved image: ``path`` is relative to the run folder and stays inside it."""
+
+    arm: str
+    key: SampleKey
+    size: int
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """A finished run as its folder tells it.
+
+    Attributes:
+        folder: where the run lies; pictures are read from it when a report is made.
+        estimates: by (arm, metric, slice).
+        scores: by (arm, sample key), in the order of the file.
+        notes: cautions to print, such as training data shared by judge and model.
+    """
+
+    folder: Path
+    plan: Plan
+    environment: Mapping[str, Any]
+    estimates: Mapping[tuple[str, str, str], Estimate]
+    comparisons: tuple[Comparison, ...]
+    scores: Mapping[tuple[str, SampleKey], tuple[Score, ...]]
+    self_tests: tuple[SelfTest, ...]
+    counts: Mapping[str, Counts]
+    cost: Cost
+    gallery: tuple[Picture, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def arms(self) -> tuple[ArmSpec, ...]:
+        """Return the arms in the plan's order."""
+        return self.plan.arms
+
+    @cached_property
+    def prompts(self) -> Mapping[str, Prompt]:
+        """Return the prompts by id, in the plan's order."""
+        return {prompt.id: prompt for prompt in self.plan.prompts}
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """Return every metric that has an estimate over all prompts, the primary one first."""
+        found = dict.fromkeys(m for _, m, part in self.estimates if part == ALL)
+        first = [m for m in (self.plan.primary_metric,) if m in found]
+        return tuple(dict.fromkeys([*first, *found]))
+
+    def slices(self, metric: str) -> tuple[str, ...]:
+        """Return the slices of a metric besides ``all``, in the order of the file."""
+        return tuple(
+            dict.fromkeys(part for _, m, part in self.estimates if m == metric and part != ALL)
+        )
+
+    def comparison(self, arm: str, metric: str) -> Comparison | None:
+        """Return an arm's comparison over all prompts with its reference arm, if there is one."""
+        return self._comparisons.get((arm, metric))
+
+    def scores_of(self, arm: str, key: SampleKey) -> tuple[Score, ...]:
+        """Return every judgement of one sample."""
+        return self.scores.get((arm, key), ())
+
+    def all_scores(self) -> Iterator[tuple[str, Score]]:
+        """Yield every (arm, score)."""
+        for (arm, _), scores in self.scores.items():
+            for score in scores:
+                yield arm, score
+
+    @cached_property
+    def _comparisons(self) -> Mapping[tuple[str, str], Comparison]:
+        return {(c.arm, c.metric): c for c in self.comparisons if c.slice == ALL}
