@@ -1,0 +1,169 @@
+"""From a suite's name or file to a validated `Suite`; every error names file, line and column."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ablations.located_yaml import Document, Place, read_document
+from ablations.suite import (
+    Arm,
+    Cost,
+    Finding,
+    ModelChoice,
+    PromptChoice,
+    ReferenceImages,
+    Showcase,
+    Suite,
+)
+from dalle2eval.records import InputError
+
+SUITES_FOLDER = Path(__file__).parent / "suites"
+SUFFIXES = (".yaml", ".yml")
+
+# Which part stands at which key, for near matches of a misspelled key.
+_PARTS: dict[str, type[BaseModel]] = {
+    "finding": Finding,
+    "model": ModelChoice,
+    "prompts": PromptChoice,
+    "showcase": Showcase,
+    "reference_images": ReferenceImages,
+    "arms": Arm,
+    "cost": Cost,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedSuite:
+    """A valid suite with its name and the document that errors point into."""
+
+    name: str
+    suite: Suite
+    document: Document
+
+
+def list_suites() -> list[str]:
+    """Return the names of the built-in suites."""
+    return sorted(path.stem for path in SUITES_FOLDER.glob("*.yaml"))
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """Return ``; did you mean "x"?``, or the list of what is allowed when nothing is near."""
+    known = sorted(allowed)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f'; did you mean "{near[0]}"?'
+    return f"; allowed: {', '.join(known[:30])}" if known else ""
+
+
+def load_suite(name_or_file: str, overrides: Sequence[str] = ()) -> LoadedSuite:
+    """Read a built-in suite or a file, apply ``--set PATH=VALUE`` and validate the result.
+
+    Raises:
+        InputError: no such suite, not a suite, or an override that fits nothing.
+    """
+    path = _find(name_or_file)
+    document = read_document(_read_text(path), _origin(path))
+    if not isinstance(document.data, dict):
+        raise document.error((), "a suite is a mapping that begins with `question:`")
+    for override in overrides:
+        _apply(override, document)
+    return LoadedSuite(name=path.stem, suite=_validate(document), document=document)
+
+
+def _find(name_or_file: str) -> Path:
+    builtin = SUITES_FOLDER / f"{name_or_file}.yaml"
+    if name_or_file in list_suites():
+        return builtin
+    path = Path(name_or_file)
+    if _is_file(path):
+        return path
+    if path.suffix in SUFFIXES:
+        raise InputError(f"no suite file {name_or_file}")
+    raise InputError(f'no suite "{name_or_file[:80]}"{nearest(name_or_file, list_suites())}')
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, or with a zero byte, is no file
+        return False
+
+
+def _origin(path: Path) -> str:
+    return path.name if path.parent == SUITES_FOLDER else str(path)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start})") from None
+
+
+def _apply(override: str, document: Document) -> None:
+    """Set one field of the document, as ``model.decoder_steps=2``."""
+    dotted, equals, text = override.partition("=")
+    if not equals or not all(dotted.split(".")):
+        raise InputError(f'--set {override}: expected PATH=VALUE, as "model.decoder_steps=2"')
+    *parents, last = dotted.split(".")
+    target = document.data
+    for depth, key in enumerate(parents):
+        inner = target.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {override}: {'.'.join(parents[: depth + 1])} has no parts")
+        target = inner
+    try:
+        target[last] = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise InputError(f"--set {override}: the value is not valid YAML") from None
+    _move_places(document, (*parents, last), Place(origin=f"--set {dotted}"))
+
+
+def _move_places(document: Document, path: tuple[str, ...], place: Place) -> None:
+    for known in [known for known in document.places if known[: len(path)] == path]:
+        del document.places[known]
+    document.places[path] = place
+
+
+def _validate(document: Document) -> Suite:
+    try:
+        return Suite.model_validate(document.data)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        raise _explain(document, problem) from None
+
+
+def _explain(document: Document, problem: Any) -> InputError:
+    # Pydantic marks a bad key by an extra "[key]" at the end of the location.
+    path = tuple(part for part in problem["loc"] if part != "[key]")
+    dotted = ".".join(str(part) for part in path)
+    if problem["type"] == "extra_forbidden":
+        return document.error(path, f'no field "{dotted}"{nearest(str(path[-1]), _siblings(path))}')
+    if problem["type"] == "missing":
+        return document.error(path, f"the field {dotted} is missing")
+    if path and path[0] == "arms" and problem["type"] == "string_pattern_mismatch":
+        return document.error(
+            path, "an arm's name is of letters, digits and . _ = + - (at most 64)"
+        )
+    message = problem["msg"].removeprefix("Value error, ").split(" or instance of")[0]
+    message = message[0].lower() + message[1:]
+    return document.error(path, f"{dotted}: {message}, got {_shown(problem['input'])}")
+
+
+def _siblings(path: tuple[Any, ...]) -> list[str]:
+    owner: type[BaseModel] = Suite if len(path) == 1 else _PARTS[path[0]]
+    return list(owner.model_fields)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004

@@ -1,0 +1,117 @@
+"""A suite as data: one question, the arms that answer it, and what is measured.
+
+The models here say what a file may hold; ``loading`` reads the file and ``resolving`` asks the
+model and the prompt sets. Settings of the model stay unknown here: only the model knows them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+Size = Literal[64, 256, 1024]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+# Arm names are folder names and stand in tables: letters that need no care anywhere.
+ArmName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=+-]{0,63}$")]
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise ValueError("a setting is a number, a text, true, false or null")
+
+
+Setting = Annotated[Any, AfterValidator(_plain)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Finding(_Part):
+    """The published finding that the suite tests."""
+
+    says: Line
+    source: Line
+
+
+class ModelChoice(BaseModel):
+    """Which model, and its settings in every arm (any other key is a setting)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    __pydantic_extra__: dict[str, Setting] = Field(init=False)
+
+    name: Line
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the keys that are settings."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class PromptChoice(_Part):
+    """A prompt set and how many of its prompts."""
+
+    set: Line
+    n: int | None = Field(default=None, ge=1, le=100_000)
+
+
+class Showcase(_Part):
+    """Prompts that are drawn at a large size for the gallery and never scored."""
+
+    set: Line
+    n: int | None = Field(default=None, ge=1, le=100)
+    size: Size = 1024
+
+
+class ReferenceImages(_Part):
+    """Real pictures of the same prompts, for the distances: how many of each prompt."""
+
+    n_per_prompt: int = Field(default=8, ge=1, le=1000)
+
+
+class Arm(BaseModel):
+    """One arm: its reference arm, and the settings in which it differs (any other key)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    __pydantic_extra__: dict[str, Setting] = Field(init=False)
+
+    reference: str | None = None
+    grid: dict[str, Annotated[list[Setting], Field(min_length=1, max_length=64)]] = Field(
+        default_factory=dict
+    )
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Return the keys that are settings."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Cost(_Part):
+    """What the suite's author promises on two CPU cores."""
+
+    minutes: float = Field(gt=0)
+    memory_mb: int = Field(gt=0)
+
+
+class Suite(_Part):
+    """One question in YAML."""
+
+    question: Line
+    finding: Finding | None = None
+    model: ModelChoice
+    prompts: PromptChoice
+    samples_per_prompt: int = Field(default=1, ge=1, le=64)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    sizes: dict[str, Size] = {"all": 64}
+    showcase: Showcase | None = None
+    reference_images: ReferenceImages = ReferenceImages()
+    arms: dict[ArmName, Arm] = Field(min_length=1, max_length=200)
+    metrics: list[Line] = Field(default_factory=list, max_length=100)
+    primary_metric: Line | None = None
+    probes: list[Line] = Field(default_factory=list, max_length=100)
+    cost: Cost | None = None

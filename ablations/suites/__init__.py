@@ -1,0 +1,1 @@
+"""The built-in suites: one YAML file each, listed by `dalle2eval list suites`."""
