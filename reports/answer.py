@@ -53,8 +53,8 @@ def answer(run: RunRecord) -> Answer:
     size = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}" if pairs else ""
     explains = (
         f"In brackets: the difference to the reference arm with its 95% interval, over {size} "
-        "samples with the same prompt and seed. “Cannot tell” means that the interval includes zero "
-        "or the difference did not survive the correction for many comparisons."
+        "samples with the same prompt and seed. “Cannot tell” means that the interval includes "
+        "zero or the difference did not survive the correction for many comparisons."
     )
     return Answer(
         headline=headline,

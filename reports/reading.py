@@ -135,7 +135,7 @@ def _read_summary(path: Path, plan: Plan) -> dict[str, Any]:
 
 def _read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
     try:
-        table = pyarrow.parquet.read_table(pyarrow.BufferReader(_read_bytes(path)))
+        table = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(_read_bytes(path))).read()
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: damaged, not Parquet ({_one_line(error)[:120]})") from None
     missing = [name for name in columns if name not in table.column_names]

@@ -105,6 +105,14 @@ class RunRecord:
         first = [m for m in (self.plan.primary_metric,) if m in found]
         return tuple(dict.fromkeys([*first, *found]))
 
+    @cached_property
+    def sizes(self) -> Mapping[tuple[str, SampleKey], frozenset[int]]:
+        """Return the sizes at which each sample's picture was kept."""
+        found: dict[tuple[str, SampleKey], set[int]] = {}
+        for picture in self.gallery:
+            found.setdefault((picture.arm, picture.key), set()).add(picture.size)
+        return {sample: frozenset(sizes) for sample, sizes in found.items()}
+
     def slices(self, metric: str) -> tuple[str, ...]:
         """Return the slices of a metric besides ``all``, in the order of the file."""
         return tuple(

@@ -1,0 +1,103 @@
+"""The report as one HTML file: no script, no request, everything escaped.
+
+Jinja escapes every value (autoescape), and the page's own content security policy forbids
+scripts and any load but of data: pictures, so that a hostile prompt stays text even if an escape
+were forgotten.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from reports.answer import answer
+from reports.cautions import cautions
+from reports.facts_text import MAX_LENGTH, shorten
+from reports.failures import probe_failures
+from reports.forest import forests
+from reports.gallery import picture_groups
+from reports.number_text import duration
+from reports.pictures import Thumbnails
+from reports.plots import guidance_curve, guidance_plots
+from reports.run_record import RunRecord
+from reports.tables import arm_tables, breakdowns, changes_text
+
+TEMPLATES = Path(__file__).parent / "templates"
+_BRACKETS = re.compile(r"(\([^()]*\))")
+
+
+def html(run: RunRecord) -> str:
+    """Return the whole page."""
+    thumbnails = Thumbnails(run.folder)
+    page = {
+        "run": run,
+        "answer": answer(run),
+        "tables": arm_tables(run),
+        "plots": guidance_plots(run),
+        "curve": guidance_curve(run),
+        "forests": forests(run),
+        "groups": picture_groups(run, thumbnails),
+        "breakdowns": breakdowns(run),
+        "probes": probe_failures(run, thumbnails),
+        "environment": _environment(run.environment),
+    }
+    page["cautions"] = cautions(run, thumbnails)  # after the pictures: it tells what was left out
+    return _engine().get_template("report.html.j2").render(page)
+
+
+def _engine() -> jinja2.Environment:
+    engine = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    engine.filters.update(
+        soften=_soften, prompt=_prompt, duration=duration, changes=changes_text, shorten=shorten
+    )
+    return engine
+
+
+def _soften(sentence: str) -> Markup:
+    """Set the bracketed numbers of a sentence apart, so that the words can be read first."""
+    parts = _BRACKETS.split(sentence)
+    return Markup("").join(
+        Markup('<span class="numbers">{}</span>').format(part) if i % 2 else escape(part)
+        for i, part in enumerate(parts)
+    )
+
+
+def _prompt(text: str) -> Markup:
+    """Show a prompt in isolation from the page's text direction; a very long one folds."""
+    if len(text) <= MAX_LENGTH:
+        return Markup("<bdi>{}</bdi>").format(text)
+    return Markup(
+        '<details class="long"><summary><bdi>{}</bdi> <small>({} characters)</small></summary>'
+        "<bdi>{}</bdi></details>"
+    ).format(shorten(text), f"{len(text):,}", text)
+
+
+def _environment(environment: Mapping[str, Any]) -> list[tuple[str, str | list[tuple[str, str]]]]:
+    """Return name and text, or name and a list of both, for every fact about the machine."""
+    return [
+        (name.replace("_", " "), [(k, _text(v)) for k, v in value.items()])
+        if isinstance(value, Mapping)
+        else (name.replace("_", " "), _text(value))
+        for name, value in environment.items()
+    ]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return str(value)
