@@ -1,0 +1,26 @@
+"""Statistics: from scores and features to Estimates and Comparisons, never to a bare number.
+
+The evaluator calls four functions; each chooses the method by the metric's row in ``METRICS``.
+"""
+
+from __future__ import annotations
+
+from dalle2eval.statistics.comparisons import Arms, compare_features, compare_scores
+from dalle2eval.statistics.estimators import estimate_features, estimate_scores
+from dalle2eval.statistics.features import Features, shared
+from dalle2eval.statistics.intervals import Interval, wilson_interval
+from dalle2eval.statistics.multiplicity import benjamini_hochberg, holm
+
+__all__ = [
+    "Arms",
+    "Features",
+    "Interval",
+    "benjamini_hochberg",
+    "compare_features",
+    "compare_scores",
+    "estimate_features",
+    "estimate_scores",
+    "holm",
+    "shared",
+    "wilson_interval",
+]

@@ -1,0 +1,103 @@
+"""The influence of any metric over a set of features, by its row in ``METRICS``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dalle2eval.metrics import MetricInfo, within_prompt_distances
+from dalle2eval.metrics.arrays import unit_rows
+from dalle2eval.metrics.kernel import CMMD_SCALE, cubic_kernel, gaussian_kernel
+from dalle2eval.records import InputError
+from dalle2eval.statistics.distance_influence import (
+    frechet_bias,
+    frechet_influence,
+    kernel_influence,
+)
+from dalle2eval.statistics.diversity_influence import vendi_influence
+from dalle2eval.statistics.features import Features, require_one_extractor
+from dalle2eval.statistics.influence import Influence, group_codes
+
+HEALTHY_RATIO = 2  # images a dimension, below which a covariance is poorly known
+
+
+def set_influence(
+    metric: MetricInfo, generated: Features, reference: Features | None
+) -> Influence | str:
+    """Return the metric's influence over the generated images, or the reason why it has no value.
+
+    Raises:
+        InputError: the metric needs a reference set and there is none, or is not one over features.
+        NotComparable: the reference set's features are of another extractor.
+    """
+    if metric.needs == "features+reference":
+        return _distance(metric, generated, reference)
+    if metric.estimator == "within-prompt":
+        return _within_prompt(generated)
+    if metric.estimator == "vendi":
+        return vendi_influence(generated.values)
+    raise InputError(f"{metric.name} is scored image by image, not over a set of features")
+
+
+def with_pairs(generated: Features) -> Features:
+    """Return the images of prompts with two images or more: the others say nothing of diversity."""
+    codes = group_codes(generated.prompts)
+    return generated.pick(np.flatnonzero(np.bincount(codes)[codes] > 1))
+
+
+def caution(
+    metric: MetricInfo, generated: Features, reference: Features | None, influence: Influence
+) -> str | None:
+    """Return what must be printed beside a Fréchet distance: its rank and its bias; else None."""
+    if metric.estimator != "frechet" or reference is None:
+        return None
+    d, notes = generated.values.shape[1], []
+    if len(generated.keys) < HEALTHY_RATIO * d:
+        notes.append("rank-deficient: N < 2d")
+    if len(reference.keys) < HEALTHY_RATIO * d:
+        notes.append("reference rank-deficient: M < 2d")
+    notes.append(f"about {frechet_bias(influence):.2g} of it is bias of the sample size")
+    return "; ".join(notes)
+
+
+def _distance(
+    metric: MetricInfo, generated: Features, reference: Features | None
+) -> Influence | str:
+    if reference is None:
+        raise InputError(f"{metric.name} needs the features of a reference set")
+    require_one_extractor(generated, reference)
+    x, y, groups = generated.values, reference.values, generated.prompts
+    if metric.estimator == "frechet":
+        if len(x) <= x.shape[1]:
+            return (
+                f"{len(x)} images in {x.shape[1]} dimensions have no full covariance: the distance "
+                "would be mostly bias, with no valid interval; use KID or more images"
+            )
+        return frechet_influence(x, y, groups)
+    if metric.estimator == "kernel":
+        return kernel_influence(x, y, groups, cubic_kernel)
+    x, y = unit_rows(x, "generated"), unit_rows(y, "reference")
+    return _scaled(kernel_influence(x, y, groups, gaussian_kernel), CMMD_SCALE)
+
+
+def _within_prompt(generated: Features) -> Influence | str:
+    """Return the mean of the prompts' distances; every prompt weighs the same."""
+    distances = within_prompt_distances(generated.values, generated.prompts)
+    if len(distances) < 2 or len(with_pairs(generated).keys) < len(generated.keys):  # noqa: PLR2004
+        return "needs two prompts with two images or more"
+    values = np.array([distances[prompt] for prompt in generated.prompts])
+    codes = group_codes(generated.prompts)
+    weights = len(codes) / (len(distances) * np.bincount(codes)[codes])
+    mean = float(np.mean(list(distances.values())))
+    return Influence(value=mean, first=weights * (values - mean))
+
+
+def _scaled(influence: Influence, scale: float) -> Influence:
+    assert influence.second is not None
+    return replace(
+        influence,
+        value=influence.value * scale,
+        first=influence.first * scale,
+        second=influence.second * scale,
+    )

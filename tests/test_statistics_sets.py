@@ -1,0 +1,301 @@
+"""Intervals and paired comparisons of metrics over whole sets: FD, KID, CMMD, Vendi, diversity."""
+
+import numpy as np
+import pytest
+
+from dalle2eval.metrics import (
+    cmmd,
+    frechet_distance,
+    get_metric,
+    kernel_distance,
+    vendi_score,
+    within_prompt_distance,
+)
+from dalle2eval.metrics.kernel import cubic_kernel
+from dalle2eval.records import InputError, NotComparable, SampleKey
+from dalle2eval.statistics import (
+    Arms,
+    Features,
+    compare_features,
+    estimate_features,
+    shared,
+)
+from dalle2eval.statistics.distance_influence import (
+    frechet_bias,
+    frechet_influence,
+    kernel_influence,
+)
+from dalle2eval.statistics.diversity_influence import vendi_influence
+from dalle2eval.statistics.influence import standard_error
+
+FD, KID, CMMD = get_metric("fd_scenes"), get_metric("kid_scenes"), get_metric("cmmd")
+VENDI, WITHIN = get_metric("vendi_scenes"), get_metric("diversity_within_prompt")
+ARMS = Arms(arm="new", reference="old")
+
+
+def features(values, *, seeds=1, extractor="judge", first_prompt=0):
+    keys = tuple(
+        SampleKey(prompt_id=f"p{first_prompt + row // seeds}", seed=row % seeds)
+        for row in range(len(values))
+    )
+    return Features(keys=keys, values=np.asarray(values), extractor=extractor)
+
+
+@pytest.fixture
+def world():
+    """Return a generator of features [n, 12] and a reference set."""
+    rng = np.random.default_rng(0)
+    mix = rng.standard_normal((12, 12)) / 3
+
+    def draw(n, noise=0.3):
+        x = rng.standard_normal((n, 12)) @ mix
+        return x + noise * rng.standard_normal((n, 12))
+
+    return draw, features(draw(400, noise=0.0))
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [
+        (FD, frechet_distance),
+        (KID, kernel_distance),
+        (CMMD, cmmd),
+        (VENDI, lambda x, _: vendi_score(x)),
+    ],
+)
+def test_the_estimate_is_the_metric_with_an_interval_around_it(world, metric, value):
+    draw, reference = world
+    generated = features(draw(60))
+    estimate = estimate_features(generated, metric, reference=reference, slice="count")
+    assert estimate.value == pytest.approx(value(generated.values, reference.values), rel=1e-9)
+    assert estimate.low < estimate.value < estimate.high
+    assert (estimate.n, estimate.extractor, estimate.slice) == (60, "judge", "count")
+    assert estimate.method == "influence"
+
+
+def test_diversity_inside_prompts_leaves_single_images_out():
+    values = np.random.default_rng(1).standard_normal((13, 5))
+    generated = features(values, seeds=3)  # the fifth prompt has one image
+    estimate = estimate_features(generated, WITHIN)
+    expected = within_prompt_distance(values[:12], generated.prompts[:12])
+    assert estimate.value == pytest.approx(expected)
+    assert estimate.n == 12
+    spread = [within_prompt_distance(values[i : i + 3], [0] * 3) for i in range(0, 12, 3)]
+    half = 3.182446 * np.std(spread, ddof=1) / 2  # t of 3 degrees of freedom
+    assert estimate.high - estimate.value == pytest.approx(half, rel=1e-6)
+
+
+def test_fd_of_no_more_images_than_dimensions_is_unknown_not_a_number(world):
+    draw, reference = world
+    estimate = estimate_features(features(draw(12)), FD, reference=reference)
+    assert estimate.value is None
+    assert "12 images in 12 dimensions" in estimate.reason
+    result = compare_features(
+        features(draw(12)), features(draw(12)), FD, arms=ARMS, reference=reference
+    )
+    assert (result.verdict, result.difference) == ("not compared", None)
+
+
+def test_fd_of_few_images_says_so(world):
+    draw, reference = world
+    few = estimate_features(features(draw(23)), FD, reference=reference)
+    enough = estimate_features(features(draw(24)), FD, reference=reference)
+    assert few.note.startswith("rank-deficient: N < 2d; about")
+    assert enough.note.startswith("about")
+    turned = estimate_features(reference, FD, reference=features(draw(23)))
+    assert "reference rank-deficient: M < 2d" in turned.note
+
+
+def naive_influence(metric, x, step=1e-5):
+    """Return the derivative of a metric by the weight of each image, by finite differences."""
+    base = np.full(len(x), 1 / len(x))
+    out = []
+    for row in range(len(x)):
+        up, down = base * (1 - step), base * (1 + step)
+        up[row] += step
+        down[row] -= step
+        out.append((metric(x, up) - metric(x, down)) / (2 * step))
+    return np.array(out)
+
+
+def weighted_frechet(reference):
+    m1, s1 = reference.mean(axis=0), np.cov(reference, rowvar=False)
+
+    def distance(x, weights):
+        mean = weights @ x
+        centred = x - mean
+        s2 = (centred * weights[:, None]).T @ centred * len(x) / (len(x) - 1)
+        roots = np.sqrt(np.linalg.eigvals(s1 @ s2).real).sum()
+        return ((mean - m1) ** 2).sum() + np.trace(s1) + np.trace(s2) - 2 * roots
+
+    return distance
+
+
+def test_fd_influence_is_the_derivative_of_fd(world):
+    draw, reference = world
+    x = draw(40)
+    influence = frechet_influence(x, reference.values, range(40))
+    expected = naive_influence(weighted_frechet(reference.values), x)
+    # Weights leave the factor n/(n-1) of the covariance in place on both sides.
+    scale = np.polyfit(influence.first, expected, 1)[0]
+    assert scale == pytest.approx(1.0, abs=0.03)
+    assert np.corrcoef(influence.first, expected)[0, 1] > 0.999
+
+
+def test_fd_pair_table_equals_the_hessian_without_quadrature(world):
+    draw, reference = world
+    x = draw(30)
+    got = frechet_influence(x, reference.values, range(30)).second
+    c = x - x.mean(axis=0)
+    lower = np.linalg.cholesky(np.cov(reference.values, rowvar=False))
+    spectrum, vectors = np.linalg.eigh(lower.T @ np.cov(x, rowvar=False) @ lower)
+    z, r = c @ lower @ vectors, np.sqrt(spectrum)
+    w = 1 / (np.outer(r, r) * (r[:, None] + r))
+    outer = z[:, :, None] * z[:, None, :] - np.diag(spectrum)
+    expected = c @ c.T + np.einsum("kl,ikl,jkl->ij", w, outer, outer) / 2
+    np.testing.assert_allclose(got, expected, atol=2e-3 * np.abs(expected).max())
+
+
+def test_kid_influence_is_the_change_when_an_image_is_left_out(world):
+    draw, reference = world
+    x = draw(50)
+    influence = kernel_influence(x, reference.values, range(50), cubic_kernel)
+    without = [kernel_distance(np.delete(x, row, axis=0), reference.values) for row in range(50)]
+    jackknife = 49 * (np.mean(without) - np.array(without))
+    assert np.corrcoef(influence.first, jackknife)[0, 1] > 0.998
+    assert influence.first.std() == pytest.approx(jackknife.std(), rel=0.05)
+
+
+def test_vendi_standard_error_is_that_of_the_delete_one_jackknife():
+    x = np.random.default_rng(2).standard_normal((60, 20)) @ np.diag(np.linspace(1, 0.1, 20))
+    without = np.array([vendi_score(np.delete(x, row, axis=0)) for row in range(60)])
+    jackknife = np.sqrt(59 / 60 * ((without - without.mean()) ** 2).sum())
+    assert standard_error(vendi_influence(x), range(60)) == pytest.approx(jackknife, rel=0.05)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_fd_standard_error_is_the_spread_over_fresh_sets(noise):
+    """n = 2.5 d, also where the two sets are alike and the plain formula is 25% too large."""
+    rng = np.random.default_rng(3)
+    mix = rng.standard_normal((16, 16)) / 4
+    reference = rng.standard_normal((600, 16)) @ mix
+
+    def fresh():
+        x = rng.standard_normal((40, 16)) @ mix + noise * rng.standard_normal((40, 16))
+        influence = frechet_influence(x, reference, range(40))
+        return influence.value, standard_error(influence, range(40)), frechet_bias(influence)
+
+    values, errors, biases = np.array([fresh() for _ in range(300)]).T
+    assert np.sqrt((errors**2).mean()) == pytest.approx(values.std(), rel=0.15)
+    true = frechet_distance(
+        rng.standard_normal((50_000, 16)) @ mix + noise * rng.standard_normal((50_000, 16)),
+        reference,
+    )
+    assert 0.75 < biases.mean() / (values.mean() - true) < 1.1
+
+
+def test_paired_fd_is_covered_and_far_narrower_than_unpaired():
+    rng = np.random.default_rng(4)
+    reference = features(rng.standard_normal((500, 8)))
+
+    def arms():
+        old = rng.standard_normal((60, 8)) * 1.1
+        return features(old * 1.02 + 0.05 * rng.standard_normal((60, 8))), features(old)
+
+    results = [compare_features(*arms(), FD, arms=ARMS, reference=reference) for _ in range(200)]
+    truth = np.mean([result.difference for result in results])
+    covered = np.mean([result.low <= truth <= result.high for result in results])
+    assert 0.90 <= covered <= 0.99
+    new, old = arms()
+    widths = [
+        estimate.high - estimate.low
+        for estimate in (estimate_features(side, FD, reference=reference) for side in (new, old))
+    ]
+    paired = compare_features(new, old, FD, arms=ARMS, reference=reference)
+    assert np.hypot(*widths) > 4 * (paired.high - paired.low)
+
+
+def test_seeds_of_one_prompt_are_not_independent():
+    """Four images a prompt that share most of their look: the spread over fresh sets decides."""
+    rng = np.random.default_rng(7)
+    reference, prompts = rng.standard_normal((300, 6)), np.repeat(range(50), 4)
+
+    def fresh():
+        x = 1.3 * rng.standard_normal((50, 6))[prompts] + 0.4 * rng.standard_normal((200, 6))
+        influence = frechet_influence(x, reference, prompts)
+        return (
+            influence.value,
+            standard_error(influence, prompts),
+            standard_error(influence, range(200)),
+        )
+
+    values, clustered, naive = np.array([fresh() for _ in range(150)]).T
+    assert 0.9 < np.sqrt((clustered**2).mean()) / values.std() < 1.3
+    assert naive.mean() < 0.7 * values.std()
+
+
+def test_lower_distance_is_better_and_more_diverse_is_only_higher(world):
+    draw, reference = world
+    good = draw(80, noise=0.1)
+    bad = good + np.random.default_rng(5).standard_normal(good.shape)
+    fd = compare_features(features(bad), features(good), FD, arms=ARMS, reference=reference)
+    assert (fd.verdict, fd.difference > 0, fd.n_pairs) == ("worse", True, 80)
+    kid = compare_features(features(good), features(bad), KID, arms=ARMS, reference=reference)
+    assert (kid.verdict, kid.difference < 0) == ("better", True)
+    vendi = compare_features(features(bad), features(good), VENDI, arms=ARMS)
+    assert vendi.verdict == "higher"
+
+
+def test_order_of_rows_does_not_change_a_paired_comparison(world):
+    draw, reference = world
+    new, old = features(draw(40)), features(draw(40))
+    mixed = old.pick(np.random.default_rng(6).permutation(40))
+    first = compare_features(new, old, KID, arms=ARMS, reference=reference)
+    second = compare_features(new, mixed, KID, arms=ARMS, reference=reference)
+    assert (first.difference, first.low) == pytest.approx((second.difference, second.low))
+
+
+def test_what_must_not_be_compared_is_refused(world):
+    draw, reference = world
+    new = features(draw(40))
+    with pytest.raises(NotComparable, match="40 images cannot be compared with 30"):
+        compare_features(new, features(draw(30)), FD, arms=ARMS, reference=reference)
+    other = features(draw(40), extractor="other")
+    with pytest.raises(NotComparable, match="'judge' cannot be compared with those of 'other'"):
+        compare_features(new, other, FD, arms=ARMS, reference=reference)
+    shifted = features(draw(40), first_prompt=10)
+    with pytest.raises(NotComparable, match=r"10 images have no partner .* first 'p0' seed 0"):
+        compare_features(new, shifted, FD, arms=ARMS, reference=reference)
+    with pytest.raises(NotComparable, match="'judge' cannot be compared"):
+        estimate_features(new, FD, reference=features(draw(40), extractor="inception"))
+    with pytest.raises(InputError, match="needs the features of a reference set"):
+        estimate_features(new, FD)
+    with pytest.raises(InputError, match="image by image"):
+        estimate_features(new, get_metric("clip_score"))
+
+
+def test_shared_keeps_the_images_that_both_arms_have(world):
+    draw, _ = world
+    new, old = features(draw(40)), features(draw(40), first_prompt=10)
+    a, b = shared(new, old)
+    assert a.keys == b.keys
+    assert len(a.keys) == 30
+    np.testing.assert_array_equal(b.values[0], old.values[0])
+    with pytest.raises(NotComparable, match="share no"):
+        shared(new, features(draw(5), first_prompt=100))
+
+
+def test_one_row_belongs_to_one_image():
+    with pytest.raises(InputError, match="3 rows of features for 2 images"):
+        Features(keys=features(np.eye(2)).keys, values=np.eye(3), extractor="judge")
+    key = SampleKey(prompt_id="p", seed=0)
+    with pytest.raises(InputError, match="two rows belong to one image"):
+        Features(keys=(key, key), values=np.eye(2), extractor="judge")
+
+
+def test_one_prompt_is_no_sample(world):
+    draw, reference = world
+    generated = features(draw(40), seeds=40)
+    assert estimate_features(generated, KID, reference=reference).value is None
+    result = compare_features(generated, generated, KID, arms=ARMS, reference=reference)
+    assert result.verdict == "not compared"
