@@ -77,8 +77,9 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    content = _read_bytes(path)
     try:
-        data = json.loads(_read_bytes(path))
+        data = json.loads(content)
     except ValueError as error:
         raise InputError(f"{path}: damaged, not JSON ({error})") from None
     if not isinstance(data, dict):

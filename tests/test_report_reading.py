@@ -1,0 +1,157 @@
+"""Reports: a folder that is incomplete, damaged, edited or too new is refused in one clear line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from report_fixtures import write_run
+from report_plans import a_small_plan
+
+from dalle2eval.records import InputError, SampleKey
+from reports import read_run, render
+
+FILES = (
+    "plan.yaml",
+    "environment.json",
+    "scores.parquet",
+    "estimates.parquet",
+    "comparisons.parquet",
+    "summary.json",
+)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory) -> Path:
+    return write_run(tmp_path_factory.mktemp("runs") / "quick", a_small_plan())
+
+
+@pytest.fixture
+def folder(good, tmp_path) -> Path:
+    return shutil.copytree(good, tmp_path / "run")
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        render(folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def edit_json(path: Path, change) -> None:
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def test_reading_gives_back_what_was_written(good):
+    run = read_run(good)
+    assert run.plan == a_small_plan()
+    assert len(run.gallery) == 2 * (4 + 2)
+    assert run.estimates["prior", "fd_scenes", "all"].value == pytest.approx(4.9)
+    assert run.comparison("guidance-1", "fd_scenes").verdict == "worse"
+    assert run.comparison("prior", "fd_scenes") is None
+    assert run.metrics[0] == "fd_scenes"
+    scores = run.scores_of("prior", SampleKey(prompt_id="single-0", seed=0))
+    assert {score.metric for score in scores} == {
+        "clip_score", "composition.object", "composition.colour",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    assert refusal(folder).startswith(f"{folder / name}: missing")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_truncated_file_is_named(folder, name):
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    assert str(folder / name) in refusal(folder)
+
+
+def test_missing_folder_is_named(tmp_path):
+    assert "no such run folder" in refusal(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["plan.yaml", "summary.json"])
+def test_newer_schema_is_told_from_damage(folder, name):
+    path = folder / name
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("schema_version: 1", "schema_version: 2")
+                    .replace('"schema_version": 1', '"schema_version": 2'), "utf-8")  # fmt: skip
+    message = refusal(folder)
+    assert f"{path}: schema_version 2 comes from a newer release" in message
+
+
+def test_edited_number_is_not_shown_as_a_result(folder):
+    edit_json(folder / "summary.json", lambda data: data["estimates"][0].update(value=0.1))
+    assert "disagrees with estimates.parquet about fd_scenes of prior" in refusal(folder)
+
+
+def test_dropped_estimate_is_noticed(folder):
+    edit_json(folder / "summary.json", lambda data: data["estimates"].pop())
+    assert "only one of them has" in refusal(folder)
+
+
+def test_edited_plan_is_noticed(folder):
+    path = folder / "plan.yaml"
+    path.write_text(
+        path.read_text("utf-8").replace("guidance_scale: 1.0", "guidance_scale: 9.0"), "utf-8"
+    )
+    assert "belongs to another plan" in refusal(folder)
+
+
+def test_estimate_of_an_unknown_arm_is_refused(folder):
+    path = folder / "estimates.parquet"
+    frame = pd.read_parquet(path)
+    frame.loc[0, "arm"] = "ghost"
+    frame.to_parquet(path)
+    assert "arm 'ghost' is not in plan.yaml" in refusal(folder)
+
+
+def test_number_without_interval_is_refused(folder):
+    path = folder / "estimates.parquet"
+    frame = pd.read_parquet(path)
+    frame.loc[0, "low"] = None
+    frame.to_parquet(path)
+    assert "needs low, high" in refusal(folder)
+
+
+def test_missing_column_is_named(folder):
+    path = folder / "comparisons.parquet"
+    pd.read_parquet(path).drop(columns=["p_value"]).to_parquet(path)
+    assert "lacks the column p_value" in refusal(folder)
+
+
+@pytest.mark.parametrize("place", ["../../etc/passwd", "/etc/passwd", "samples/../../x.png"])
+def test_picture_outside_the_folder_is_refused(folder, place):
+    edit_json(folder / "summary.json", lambda data: data["gallery"][0].update(path=place))
+    assert "outside the run folder" in refusal(folder)
+
+
+def test_linked_picture_outside_the_folder_is_refused(folder, tmp_path):
+    picture = folder / json.loads((folder / "summary.json").read_text())["gallery"][0]["path"]
+    picture.rename(tmp_path / "elsewhere.png")
+    picture.symlink_to(tmp_path / "elsewhere.png")
+    assert "outside the run folder" in refusal(folder)
+
+
+@pytest.mark.parametrize("content", [None, b"not a picture"])
+def test_lost_or_damaged_picture_is_named(folder, content):
+    picture = folder / json.loads((folder / "summary.json").read_text())["gallery"][0]["path"]
+    picture.unlink() if content is None else picture.write_bytes(content)
+    assert str(picture) in refusal(folder)
+
+
+def test_refusal_leaves_the_old_report_as_it_was(folder):
+    made = render(folder)
+    before = {name: path.read_bytes() for name, path in made.items()}
+    (folder / "summary.json").write_text("{}")
+    refusal(folder)
+    assert {name: path.read_bytes() for name, path in made.items()} == before
