@@ -1,8 +1,8 @@
 """From a layout to pixels, at any size: antialiased by signed distance, deterministic.
 
-Each shape is a signed distance (negative inside) to its outline, in pixels; coverage is that distance
-clipped over one pixel. Words are drawn from one tall mask of DejaVu Sans Bold (it comes with
-matplotlib), reduced by an area-true filter.
+Each shape is a signed distance (negative inside) to its outline, in pixels; coverage is that
+distance clipped over one pixel. Words are drawn from one tall mask of DejaVu Sans Bold (it comes
+with matplotlib), reduced by an area-true filter.
 """
 
 from __future__ import annotations
@@ -46,15 +46,20 @@ def draw(scene: Scene, seed: int, size: int = 64) -> Pixels:
     return render(place(scene, seed), size)
 
 
-def _paint(canvas: Plane, placed: Placed) -> None:
-    size = len(canvas)
+def coverage_of(placed: Placed, size: int) -> tuple[tuple[slice, slice], Plane]:
+    """Return an object's rows and columns in a picture of this size, and its share of pixels."""
     radius, x, y = placed.radius * size, placed.x * size, placed.y * size
     top, bottom = max(int(y - radius) - 1, 0), min(int(y + radius) + 3, size)
     left, right = max(int(x - radius) - 1, 0), min(int(x + radius) + 3, size)
     dx = (np.arange(left, right, dtype=np.float32) + np.float32(0.5 - x))[None, :]
     dy = (np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - y))[:, None]
     coverage = np.clip(0.5 - _DISTANCES[placed.shape](dx, dy, radius), 0.0, 1.0)
-    _blend(canvas[top:bottom, left:right], coverage, placed.colour)
+    return (slice(top, bottom), slice(left, right)), coverage
+
+
+def _paint(canvas: Plane, placed: Placed) -> None:
+    window, coverage = coverage_of(placed, len(canvas))
+    _blend(canvas[window], coverage, placed.colour)
 
 
 def _blend(patch: Plane, coverage: Plane, colour: str) -> None:
@@ -106,11 +111,13 @@ _DISTANCES = {
 }
 
 
-def _font_path() -> Path:
+def font_path() -> Path:
     """Find DejaVu Sans Bold without importing matplotlib, which takes half a second."""
     spec = importlib.util.find_spec("matplotlib")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("matplotlib is not installed; its DejaVuSans-Bold.ttf draws the words")
+        raise FileNotFoundError(
+            "matplotlib is not installed; its DejaVuSans-Bold.ttf draws the words"
+        )
     return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
 
 
@@ -118,7 +125,7 @@ def _font_path() -> Path:
 def word_mask(text: str) -> Image.Image:
     """Return a word as a tall grey mask (capitals 320 px high), cut to its ink."""
     # Capitals of DejaVu Sans are 0.729 em high.
-    font = ImageFont.truetype(_font_path(), round(_GLYPH_HEIGHT / 0.729))
+    font = ImageFont.truetype(font_path(), round(_GLYPH_HEIGHT / 0.729))
     mask = Image.new("L", (int(font.getlength(text)) + 64, 2 * _GLYPH_HEIGHT))
     ImageDraw.Draw(mask).text((32, _GLYPH_HEIGHT // 4), text, fill=255, font=font)
     return mask.crop(mask.getbbox())

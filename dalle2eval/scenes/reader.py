@@ -1,0 +1,150 @@
+"""The exact judge: pixels in, the scene out, or a reason why there is none instead of a guess.
+
+The picture is brought to 64 pixels, written as mixes of the fewest colours that explain it
+(`unmixing.py`), cut into pieces (`segmentation.py`), and each piece is compared with the
+renderer's own shapes (`shape_classifier.py`); one colour in one long row is read as letters
+(`word_reader.py`). Nothing is learnt, nothing is random, and the prompt is never looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dalle2eval.records import InputError
+from dalle2eval.scenes.layout import SIZE_BOUNDARY, Placed
+from dalle2eval.scenes.segmentation import Piece, pieces_of
+from dalle2eval.scenes.shape_classifier import Fit, classify
+from dalle2eval.scenes.unmixing import Coverage, Plane, Unreadable, unmix
+from dalle2eval.scenes.word_reader import read_word
+
+READ_SIZE = 64  # pixels; larger pictures are reduced to it
+MIN_OVERLAP = 0.55  # of the best shape with the piece
+MIN_MARGIN = 0.015  # of the best shape over the next best
+WORD_ASPECT = (
+    1.25  # a row of ink at least so wide for its height may be a word; a triangle is 1.155
+)
+MAX_WORD_HEIGHT = 0.45  # of the picture's side
+MIN_EXPLAINED = 0.6  # of the ink, by the letters
+SOLID = 0.4
+CLEAR_OVERLAP = 0.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a picture shows; nothing but a reason when it cannot be read.
+
+    Attributes:
+        background: name of the background.
+        objects: from top to bottom, with centre and radius in shares of the side.
+        word: letters in reading order, with ``word_colour``; then there are no objects.
+        unreadable: why the picture cannot be read; None when it was read.
+    """
+
+    background: str | None = None
+    objects: tuple[Placed, ...] = ()
+    word: str | None = None
+    word_colour: str | None = None
+    unreadable: str | None = None
+
+
+def read(image: NDArray[np.uint8]) -> Reading:
+    """Read a picture: uint8 [h, w, 3], of any size from 64 pixels on.
+
+    Raises:
+        InputError: the array is no picture.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:  # noqa: PLR2004
+        raise InputError(f"a picture is uint8 [h, w, 3]; this is {image.dtype} {list(image.shape)}")
+    try:
+        return _read_scene(unmix(_reduced(image)))
+    except Unreadable as reason:
+        return Reading(unreadable=str(reason))
+
+
+def facts_of(reading: Reading) -> dict[str, Any]:
+    """Return the reading as plain JSON data: scene facts with rounded places."""
+    return {
+        "background": reading.background,
+        "objects": [
+            {
+                "shape": item.shape,
+                "colour": item.colour,
+                "size": "small" if item.radius < SIZE_BOUNDARY else "large",
+                "x": round(item.x, 3),
+                "y": round(item.y, 3),
+                "radius": round(item.radius, 3),
+            }
+            for item in reading.objects
+        ],
+        "word": reading.word,
+        "word_colour": reading.word_colour,
+    }
+
+
+def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    if height != width or height < READ_SIZE:
+        raise Unreadable(f"{width} x {height} pixels; scenes are square and at least {READ_SIZE}")
+    if height == READ_SIZE:
+        return image
+    small = Image.fromarray(image).resize((READ_SIZE, READ_SIZE), Image.Resampling.BOX)
+    return np.asarray(small)
+
+
+def _read_scene(coverage: Coverage) -> Reading:
+    word = _word_of(coverage)
+    if word is not None:
+        return word
+    fits = [_classified(piece) for piece in pieces_of(coverage)]
+    if not fits:
+        raise Unreadable("nothing but background")
+    objects = sorted((fit.placed for fit in fits), key=lambda item: (item.y, item.x))
+    return Reading(background=coverage.background, objects=tuple(objects))
+
+
+def _classified(piece: Piece) -> Fit:
+    fit = classify(piece)
+    if fit.overlap < MIN_OVERLAP:
+        raise Unreadable(f"a {piece.colour} patch has none of the shapes")
+    if fit.overlap - fit.runner_up < MIN_MARGIN:
+        raise Unreadable(f"a {piece.colour} patch could be more than one shape")
+    return fit
+
+
+def _word_of(coverage: Coverage) -> Reading | None:
+    """Return the word that the picture shows, or None when it shows objects."""
+    if len(coverage.planes) != 1:
+        return None
+    [(colour, plane)] = coverage.planes.items()
+    if not _in_a_row(plane) or _objects_explain(coverage):
+        return None
+    fit = read_word(plane)
+    if fit.explained < MIN_EXPLAINED:
+        raise Unreadable(f"a row of {colour} ink that is no word")
+    return Reading(background=coverage.background, word=fit.text, word_colour=colour)
+
+
+def _in_a_row(plane: Plane) -> bool:
+    solid = plane > SOLID
+    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
+    if len(rows) == 0:
+        return False
+    height, width = rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0]
+    return width > WORD_ASPECT * height and height < MAX_WORD_HEIGHT * len(plane)
+
+
+def _objects_explain(coverage: Coverage) -> bool:
+    """Say whether every piece clearly is a shape: equal objects may stand in a row too."""
+    try:
+        return all(_is_clear(classify(piece)) for piece in pieces_of(coverage))
+    except Unreadable:
+        return False
+
+
+def _is_clear(fit: Fit) -> bool:
+    return fit.overlap >= CLEAR_OVERLAP and fit.overlap - fit.runner_up >= MIN_MARGIN

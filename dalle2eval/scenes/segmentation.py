@@ -1,0 +1,132 @@
+"""From coverage planes to pieces: connected patches of one colour, each a candidate for one object.
+
+A piece that lies on top of a larger one hides part of it (`inside`), and a ring on top even cuts
+a disc out of it; such cut-off parts are joined again, and what is hidden is kept beside the
+piece.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from dalle2eval.scenes.unmixing import Coverage, Plane, Unreadable
+
+Mask = NDArray[np.bool_]
+Box = tuple[int, int, int, int]  # top, left, bottom, right (exclusive)
+
+SOLID = 0.4  # share of a pixel that belongs to a piece; objects of one colour are 4 pixels apart
+SPECK_MASS = 16.0  # pixels; the smallest object covers 64
+MAX_SPECK_MASS = 32.0  # pixels of specks in all, above which the picture is speckled
+MAX_PIECES = 8
+_EIGHT = np.ones((3, 3), bool)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A connected patch of one colour.
+
+    Attributes:
+        plane: its share of every pixel of the picture [h, w]; zero away from it.
+        mask: where the share is solid [h, w].
+        box: bounding box of the mask.
+        hidden: share of every pixel that pieces lying on it take [h, w]; None when there are none.
+    """
+
+    colour: str
+    plane: Plane
+    mask: Mask
+    box: Box
+    hidden: Plane | None = None
+
+    @property
+    def mass(self) -> float:
+        """Return its area in pixels."""
+        return float(self.plane.sum())
+
+
+def pieces_of(coverage: Coverage) -> tuple[Piece, ...]:
+    """Return the pieces, colour by colour.
+
+    Raises:
+        Unreadable: specks, or more pieces than any scene has.
+    """
+    patches = [p for c, plane in coverage.planes.items() for p in _patches(c, plane)]
+    found = [p for p in patches if p.mass >= SPECK_MASS]
+    solid = (
+        ndimage.binary_dilation(np.any([p.mask for p in found], axis=0), _EIGHT) if found else False
+    )
+    specks = sum(p.mass for p in patches if p.mass < SPECK_MASS and not np.any(p.mask & solid))
+    if specks > MAX_SPECK_MASS:
+        raise Unreadable(f"speckled: {specks:.0f} pixels in patches too small for an object")
+    joined = _join_cut_off(found)
+    if len(joined) > MAX_PIECES:
+        raise Unreadable(f"{len(joined)} patches of colour; a scene has at most {MAX_PIECES}")
+    return tuple(_with_hidden(piece, joined) for piece in joined)
+
+
+def _patches(colour: str, plane: Plane) -> list[Piece]:
+    labels, number = ndimage.label(plane > SOLID, structure=_EIGHT)
+    if number == 0:
+        return []
+    reach = _grown(labels)
+    patches = []
+    for index, slices in enumerate(ndimage.find_objects(labels), start=1):
+        rows, columns = slices
+        own = np.where(reach == index, plane, np.float32(0))
+        box = (rows.start, columns.start, rows.stop, columns.stop)
+        patches.append(Piece(colour, own, labels == index, box))
+    return patches
+
+
+def _grown(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Give each patch the soft edge around it: pixels within two of it, the nearer patch first."""
+    for _ in range(2):
+        labels = np.where(labels == 0, ndimage.grey_dilation(labels, footprint=_EIGHT), labels)
+    return labels
+
+
+def _within(inner: Box, outer: Box) -> bool:
+    return (
+        inner[0] >= outer[0]
+        and inner[1] >= outer[1]
+        and inner[2] <= outer[2]
+        and inner[3] <= outer[3]
+        and inner != outer
+    )
+
+
+def _join_cut_off(pieces: list[Piece]) -> list[Piece]:
+    """Join a piece with the piece of its colour from which another colour's piece cuts it off."""
+    joined = sorted(pieces, key=lambda p: -p.mass)
+    for small in list(reversed(joined)):
+        for big in joined:
+            if big.colour == small.colour and _cut_off(small, big, joined):
+                joined[joined.index(big)] = Piece(
+                    big.colour, big.plane + small.plane, big.mask | small.mask, big.box
+                )
+                joined.remove(small)
+                break
+    return joined
+
+
+def _cut_off(small: Piece, big: Piece, pieces: list[Piece]) -> bool:
+    return small is not big and any(
+        other.colour != big.colour and _within(small.box, other.box) and _within(other.box, big.box)
+        for other in pieces
+    )
+
+
+def _with_hidden(piece: Piece, pieces: list[Piece]) -> Piece:
+    on_top = [
+        other.plane
+        for other in pieces
+        if other.colour != piece.colour and _within(other.box, piece.box)
+    ]
+    if not on_top:
+        return piece
+    hidden = np.minimum(np.sum(on_top, axis=0), 1).astype(np.float32)
+    return Piece(piece.colour, piece.plane, piece.mask, piece.box, hidden)

@@ -1,0 +1,79 @@
+"""From a piece to a shape: the renderer's own shapes are laid over it and the best fit wins.
+
+Every shape of the vocabulary is centred on its centroid, so a piece's centre and radius follow
+from its zeroth and first moments; what remains is to compare six templates by intersection over
+union.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from dalle2eval.scenes.layout import Placed
+from dalle2eval.scenes.renderer import coverage_of
+from dalle2eval.scenes.segmentation import Piece
+from dalle2eval.scenes.unmixing import Plane
+
+# Area of a shape of radius 1, from its outline in `renderer.py`.
+AREAS: dict[str, float] = {
+    "circle": float(np.pi),
+    "square": 2.56,
+    "triangle": 3 * float(np.sqrt(3)) / 4,
+    "star": 5 * 0.45 * float(np.sin(np.pi / 5)),
+    "ring": float(np.pi) * (1 - 0.7**2),
+    "cross": 4 * 0.36 * (2 - 0.36),
+}
+
+SOFTNESS = 1.1  # pixels of gaussian blur: what JPEG's halved chroma amounts to
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The best shape for a piece, with its overlap (0 to 1) and that of the next best shape."""
+
+    placed: Placed
+    overlap: float
+    runner_up: float
+
+
+def classify(piece: Piece) -> Fit:
+    """Return the shape that fits a piece best, laid over it sharp or as soft as JPEG makes it."""
+    supports = [piece.plane]
+    if piece.hidden is not None:
+        supports.append(np.minimum(piece.plane + piece.hidden, 1))
+    fits = [max(_fits(piece, shape, supports), key=lambda fit: fit[0]) for shape in AREAS]
+    best, runner_up = sorted(fits, key=lambda fit: -fit[0])[:2]
+    return Fit(best[1], best[0], runner_up[0])
+
+
+def _fits(piece: Piece, shape: str, supports: list[Plane]) -> Iterator[tuple[float, Placed]]:
+    for support in supports:
+        placed = _laid_over(support, shape, piece.colour)
+        template = np.zeros_like(support)
+        window, coverage = coverage_of(placed, len(support))
+        template[window] = coverage
+        yield _overlap(template, piece), placed
+        yield _overlap(ndimage.gaussian_filter(template, SOFTNESS, truncate=3.0), piece), placed
+
+
+def _laid_over(support: Plane, shape: str, colour: str) -> Placed:
+    """Return the shape with the support's area and centroid."""
+    size = len(support)
+    mass = float(support.sum())
+    steps = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / size
+    x = float(support.sum(axis=0) @ steps) / mass
+    y = float(support.sum(axis=1) @ steps) / mass
+    radius = float(np.sqrt(mass / AREAS[shape])) / size
+    return Placed(shape=shape, colour=colour, x=x, y=y, radius=radius)
+
+
+def _overlap(template: Plane, piece: Piece) -> float:
+    """Return intersection over union of a template with what is visible of the piece."""
+    if piece.hidden is not None:
+        template = np.minimum(template, 1 - piece.hidden)
+    union = float(np.maximum(template, piece.plane).sum())
+    return float(np.minimum(template, piece.plane).sum()) / union
