@@ -17,14 +17,13 @@ import numpy as np
 from dalle2eval.metrics import MetricInfo
 from dalle2eval.records import ALL, Estimate, InputError, Score
 from dalle2eval.statistics.features import Features
-from dalle2eval.statistics.influence import group_codes, standard_error
+from dalle2eval.statistics.influence import group_codes, influence_interval
 from dalle2eval.statistics.intervals import (
     Clusters,
     Interval,
     as_clusters,
     cluster_bootstrap_interval,
     clustered_wilson_interval,
-    t_interval,
     wilson_interval,
 )
 from dalle2eval.statistics.set_influence import caution, set_influence, with_pairs
@@ -88,14 +87,12 @@ def estimate_features(
         generated = with_pairs(generated)
     base = _unknown(metric, len(generated.keys), slice, ONE_PROMPT)
     base = replace(base, extractor=generated.extractor)
-    num_prompts = len(set(generated.prompts))
-    if num_prompts < 2:  # noqa: PLR2004
+    if len(set(generated.prompts)) < 2:  # noqa: PLR2004
         return base
     influence = set_influence(metric, generated, reference)
     if isinstance(influence, str):
         return replace(base, reason=influence)
-    error = standard_error(influence, generated.prompts)
-    interval = t_interval(influence.value, error, num_prompts)
+    interval = influence_interval(influence, generated.prompts)
     if metric.estimator == "frechet":
         interval = replace(interval, low=max(0.0, interval.low))  # a distance is never negative
     note = caution(metric, generated, reference, influence)

@@ -8,7 +8,7 @@ so its variance is V1 + V2 with V1 = Var(first)/n. The plug-in estimate of V1 (i
 jackknife) counts the second order twice (Efron and Stein 1981), which doubles the variance when
 two sets are nearly alike. Hence Var = plug-in - V2, V2 = (2/n²) mean second². The bootstrap is no
 way out: its duplicates
-add a second dose of the bias of distances (evaluation by simulation: ``benchmarks/coverage.py``).
+add a second dose of the bias of distances (proof by simulation: ``benchmarks/coverage.py``).
 
 Images of one prompt are not independent, so contributions are added up inside each prompt first.
 """
@@ -20,9 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from dalle2eval.metrics.arrays import Floats
+from dalle2eval.statistics.intervals import LEVEL, Interval
 
+MAX_BEND = 0.1  # beyond it the expansion of the interval's ends no longer holds
 MAX_PAIR_ROWS = 512  # rows of the pair table: enough for V2 to 3%, and 2 MB
 
 
@@ -74,26 +77,65 @@ def standard_error(influence: Influence, groups: Sequence[Hashable]) -> float:
         influence: over n images.
         groups: [n], the prompt of each image; at least two different ones.
     """
+    return float(np.sqrt(_cluster_moments(influence, groups).variance))
+
+
+def influence_interval(influence: Influence, groups: Sequence[Hashable]) -> Interval:
+    """Return the 95% interval of a metric: the ABC interval of DiCiccio and Efron (1992).
+
+    value + s (l + c l²), l = w/(1 - a w)², w = a + c ± t, with the acceleration a of the first
+    order, the curvature c of the second along the first, and t of G - 1 degrees of freedom.
+    Distances are skewed upwards; value ± t s misses them on one side. The bias of the value at its
+    n is part of what is covered: the interval is for the metric's expected value at this n.
+    """
+    m = _cluster_moments(influence, groups)
+    quantile = float(stats.t.ppf((1 + LEVEL) / 2, m.num_groups - 1))
+    w = m.acceleration + m.curvature + np.array([-quantile, quantile])
+    bent = w / (1.0 - m.acceleration * w) ** 2
+    ends = influence.value + np.sqrt(m.variance) * (bent + m.curvature * bent**2)
+    return Interval(
+        min(float(ends.min()), influence.value), max(float(ends.max()), influence.value)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ClusterMoments:
+    variance: float
+    acceleration: float
+    curvature: float
+    num_groups: int
+
+
+def _cluster_moments(influence: Influence, groups: Sequence[Hashable]) -> _ClusterMoments:
+    """Return variance, acceleration and curvature from contributions added up by group."""
     n, codes = len(groups), group_codes(groups)
     sums = np.bincount(codes, weights=influence.first)
-    num_groups = len(sums)
-    plug_in = float(sums @ sums) / n**2 * num_groups / (num_groups - 1)
-    if influence.second is None or influence.rows is None:
-        return float(np.sqrt(plug_in))
-    second_order = _second_order_variance(influence.second, codes[influence.rows], n, num_groups)
-    return float(np.sqrt(max(plug_in - second_order, plug_in / 2)))
+    num_groups, squared = len(sums), float(sums @ sums)
+    variance = squared / n**2 * num_groups / (num_groups - 1)
+    if squared == 0:
+        return _ClusterMoments(variance=0.0, acceleration=0.0, curvature=0.0, num_groups=num_groups)
+    acceleration, curvature = float((sums**3).sum()) / (6.0 * squared**1.5), 0.0
+    if influence.second is not None and influence.rows is not None:
+        chosen, pairs = _group_pairs(influence.second, codes[influence.rows])
+        all_pairs = num_groups * (num_groups - 1) / (len(chosen) * (len(chosen) - 1))
+        # V2 = (2/n⁴) Σ pairs²; V1 + V2 is at least half of the plug-in V1 + 2 V2.
+        second_order = 2.0 * all_pairs * float((pairs**2).sum()) / n**4
+        variance = max(variance - second_order, variance / 2.0)
+        curvature = all_pairs * float(sums[chosen] @ pairs @ sums[chosen]) / (n * squared**1.5)
+    return _ClusterMoments(
+        variance=variance,
+        acceleration=float(np.clip(acceleration, -MAX_BEND, MAX_BEND)),
+        curvature=float(np.clip(curvature, -MAX_BEND, MAX_BEND)),
+        num_groups=num_groups,
+    )
 
 
-def _second_order_variance(
-    second: Floats, codes: NDArray[np.intp], n: int, num_groups: int
-) -> float:
-    """Return V2 = 2 G (G - 1) / n⁴ x mean over pairs of groups of (Σ second)²."""
+def _group_pairs(second: Floats, codes: NDArray[np.intp]) -> tuple[NDArray[np.intp], Floats]:
+    """Return the groups [g] in the pair table and its sums over pairs of groups [g, g]."""
     order = np.argsort(codes, kind="stable")
     ordered = codes[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     by_row = np.add.reduceat(second[np.ix_(order, order)], starts, axis=0)
     sums = np.add.reduceat(by_row, starts, axis=1)
-    squares = sums * sums
-    between = squares.sum() - np.trace(squares)
-    pairs = len(sums) * (len(sums) - 1)
-    return float(2.0 * num_groups * (num_groups - 1) / n**4 * between / pairs)
+    np.fill_diagonal(sums, 0.0)
+    return ordered[starts], np.asarray(sums)
