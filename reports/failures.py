@@ -52,6 +52,11 @@ class ProbeFailures:
     says: str
     arms: tuple[ArmFailures, ...]
 
+    @property
+    def failed(self) -> int:
+        """Return the failures of all arms."""
+        return sum(arm.failed for arm in self.arms)
+
 
 def probe_failures(run: RunRecord, thumbnails: Thumbnails) -> tuple[ProbeFailures, ...]:
     """Return the failures of each pass/fail metric that has any failed or unscored sample."""

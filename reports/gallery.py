@@ -148,11 +148,10 @@ def judged_size(run: RunRecord, arm: str, score: Score) -> int | None:
 
 
 def _verdict(score: Score) -> Verdict:
-    words = wording(score.metric)
     kind, symbol, text = "fail", "✗", "wrong"
     if score.value is None:
         kind, symbol, text = "unscored", "?", f"not judged: {score.reason}"
     elif score.value == 1:
         kind, symbol, text = "pass", "✓", "right"
-    label = words.title.removeprefix("Right ").lower()
+    label = wording(score.metric).label
     return Verdict(metric=score.metric, kind=kind, symbol=symbol, label=label, text=text)

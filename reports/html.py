@@ -34,19 +34,23 @@ _BRACKETS = re.compile(r"(\([^()]*\))")
 def html(run: RunRecord) -> str:
     """Return the whole page."""
     thumbnails = Thumbnails(run.folder)
+    groups = picture_groups(run, thumbnails)  # before the failures: they matter more to the budget
+    probes = probe_failures(run, thumbnails)
     page = {
         "run": run,
+        "images": sorted({counts.asked for counts in run.counts.values()}),
         "answer": answer(run),
         "tables": arm_tables(run),
         "plots": guidance_plots(run),
         "curve": guidance_curve(run),
         "forests": forests(run),
-        "groups": picture_groups(run, thumbnails),
+        "groups": groups,
         "breakdowns": breakdowns(run),
-        "probes": probe_failures(run, thumbnails),
+        "probes": probes,
+        "worst": max(probes, key=lambda probe: probe.failed).metric if probes else None,
+        "cautions": cautions(run, thumbnails),
         "environment": _environment(run.environment),
     }
-    page["cautions"] = cautions(run, thumbnails)  # after the pictures: it tells what was left out
     return _engine().get_template("report.html.j2").render(page)
 
 

@@ -238,8 +238,11 @@ def breakdowns(run: RunRecord) -> tuple[Breakdown, ...]:
 def _breakdown(run: RunRecord, metric: str) -> Breakdown:
     style, words = style_for(run, metric), wording(metric)
     rows = []
+    whole = [run.estimates.get((arm.name, metric, ALL)) for arm in run.arms]
     for part in (ALL, *run.slices(metric)):
         found = [run.estimates.get((arm.name, metric, part)) for arm in run.arms]
+        if part != ALL and _counts(found) == _counts(whole):
+            continue  # the slice is all that the probe asked: the same numbers again
         name = "all prompts" if part == ALL else part
         rows.append(Row(name=name, detail="", cells=tuple(_cell(e, style) for e in found)))
     return Breakdown(
@@ -249,3 +252,7 @@ def _breakdown(run: RunRecord, metric: str) -> Breakdown:
         arms=tuple(arm.name for arm in run.arms),
         rows=tuple(rows),
     )
+
+
+def _counts(estimates: Sequence[Estimate | None]) -> list[tuple[int, int] | None]:
+    return [(e.n, e.num_unscored) if e is not None else None for e in estimates]

@@ -11,22 +11,31 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """Title and one-line explanation; ``share`` marks a pass rate, printed in percent."""
+    """Title and one-line explanation.
+
+    ``share`` marks a pass rate, printed in percent; ``label`` is its name under a picture.
+    """
 
     title: str
     says: str
     share: bool = False
+    label: str = ""
 
 
 _PASS = {
-    "composition.object": ("Right shape", "the one object asked for has its shape"),
-    "composition.colour": ("Right colour", "the object asked for has its colour"),
-    "composition.count": ("Right count", "as many objects as asked"),
-    "composition.relation": ("Right relation", "the two objects stand as asked"),
-    "composition.binding": ("Binding", "both objects present, each in its own shape and colour"),
-    "text.exact": ("Word exact", "OCR reads exactly the word asked for"),
+    "composition.object": ("Right shape", "shape", "the one object asked for has its shape"),
+    "composition.colour": ("Right colour", "colour", "the object asked for has its colour"),
+    "composition.count": ("Right count", "count", "as many objects as asked"),
+    "composition.relation": ("Right relation", "relation", "the two objects stand as asked"),
+    "composition.binding": (
+        "Binding",
+        "binding",
+        "both objects present, each in its own shape and colour",
+    ),
+    "text.exact": ("Word exact", "OCR", "OCR reads exactly the word asked for"),
     "text.reader_exact": (
         "Word exact (reader)",
+        "reader",
         "the scene reader reads exactly the word asked for",
     ),
 }
@@ -48,8 +57,8 @@ PROBES = {"composition": "Composition", "text": "Text rendering"}
 def wording(metric: str) -> Wording:
     """Return how to speak of a metric."""
     if metric in _PASS:
-        title, says = _PASS[metric]
-        return Wording(title=title, says=says, share=True)
+        title, label, says = _PASS[metric]
+        return Wording(title=title, says=says, share=True, label=label)
     if metric in _NAMED:
         title, says = _NAMED[metric]
         return Wording(title=title, says=says)
