@@ -100,7 +100,7 @@ def write_atomic(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_and_rename(path, content)
     except OSError as error:
-        raise _explain(error, path) from None
+        raise explain_os_error(error, path) from None
 
 
 def _write_and_rename(path: Path, content: bytes) -> None:
@@ -118,7 +118,8 @@ def _write_and_rename(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _explain(error: OSError, path: Path) -> Exception:
+def explain_os_error(error: OSError, path: Path) -> Exception:
+    """Return the exception that tells a user why a file could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(f"disk full: cannot write {path.parent} ({error.strerror})")
     return InputError(f"cannot write {path}: {error.strerror or error}")
@@ -143,7 +144,7 @@ def check_writable(folder: Path, option: str) -> None:
             os.fsync(probe.fileno())
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _explain(error, folder / "probe") from None
+            raise explain_os_error(error, folder / "probe") from None
         raise InputError(
             f"cannot write {folder}: {error.strerror or error}; choose another place with {option}"
         ) from None

@@ -1,0 +1,141 @@
+"""The last unit of an arm: what was measured of it becomes scores, estimates and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ablations.score_rows import score_from_row, score_row
+from ablations.tasks import source_hash
+from ablations.units import Unit, Values
+from ablations.workshop import Workshop
+from dalle2eval.records import Prompt, SampleKey, Score, to_json
+
+ESTIMATE_S = 2.0  # yardstick for one arm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measured:
+    """The units that measured one arm, shard by shard, in the order of ``Samples.keys``."""
+
+    features: tuple[Unit, ...]
+    aligned: tuple[Unit, ...]
+    scores: tuple[Unit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """What every arm of a suite has in common.
+
+    Attributes:
+        keys: of the scored images, in the order of the shards.
+        prompts: that are scored.
+        reference_keys: of the real pictures.
+        metrics: asked for by name, besides those of the probes.
+        extractor: the judge with its weights, as printed beside its numbers.
+    """
+
+    keys: tuple[SampleKey, ...]
+    prompts: tuple[Prompt, ...]
+    reference_keys: tuple[SampleKey, ...]
+    metrics: tuple[str, ...]
+    extractor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """An arm's name and its reference arm's, if it has one."""
+
+    arm: str
+    reference: str | None
+
+
+def judging_unit(
+    pair: Pair,
+    samples: Samples,
+    *,
+    own: Measured,
+    other: Measured | None,
+    common: Mapping[str, tuple[Unit, ...]],
+) -> Unit:
+    """Return the unit that makes an arm's numbers.
+
+    Args:
+        pair: the names.
+        samples: keys, prompts and metrics.
+        own: what was measured of the arm.
+        other: what was measured of its reference arm, if it has one.
+        common: the features of ``texts`` and of the ``reference`` pictures.
+    """
+    inputs = {**_roles("own", own), **(_roles("other", other) if other else {}), **common}
+    return Unit(
+        stage="estimates",
+        kind="json",
+        samples=len(samples.keys),
+        seconds=ESTIMATE_S * (1 if other is None else 2),
+        identity={
+            "code": source_hash(
+                "dalle2eval.evaluate", "dalle2eval.metrics", "dalle2eval.statistics"
+            ),
+            "pair": [pair.arm, pair.reference],
+            "samples": to_json(samples),
+        },
+        perform=partial(_judge, pair, samples),
+        inputs=inputs,
+    )
+
+
+def _roles(owner: str, measured: Measured) -> dict[str, tuple[Unit, ...]]:
+    return {
+        f"{owner}.features": measured.features,
+        f"{owner}.aligned": measured.aligned,
+        f"{owner}.scores": measured.scores,
+    }
+
+
+def _judge(pair: Pair, samples: Samples, _workshop: Workshop, values: Values) -> dict[str, Any]:
+    from dalle2eval.evaluate import Evidence, Measures, compare, estimate, metrics_for
+    from dalle2eval.statistics import Arms, Features
+
+    def features(rows: Sequence[NDArray[Any]], keys: tuple[SampleKey, ...]) -> Features | None:
+        if not rows:
+            return None
+        values = np.concatenate(rows).astype(np.float64)
+        return Features(keys=keys, values=values, extractor=samples.extractor)
+
+    def evidence(owner: str) -> Evidence:
+        return Evidence(
+            features=features(values[f"{owner}.features"], samples.keys),
+            scores=_scores(owner, samples, values),
+        )
+
+    own = evidence("own")
+    measures = Measures(
+        metrics=metrics_for(samples.metrics, [score.metric for score in own.scores]),
+        prompts={prompt.id: prompt for prompt in samples.prompts},
+        reference=features(values["reference"], samples.reference_keys),
+    )
+    comparisons: Sequence[Any] = ()
+    if pair.reference is not None:
+        arms = Arms(arm=pair.arm, reference=pair.reference)
+        comparisons = compare(own, evidence("other"), measures, arms)
+    return {
+        "scores": [score_row(score) for score in own.scores],
+        "estimates": [to_json(row) for row in estimate(own, measures)],
+        "comparisons": [to_json(row) for row in comparisons],
+    }
+
+
+def _scores(owner: str, samples: Samples, values: Values) -> tuple[Score, ...]:
+    from dalle2eval.evaluate import clip_scores
+
+    scores = [score_from_row(row) for rows in values[f"{owner}.scores"] for row in rows]
+    if aligned := values[f"{owner}.aligned"]:
+        images, texts = np.concatenate(aligned), np.concatenate(values["texts"])
+        scores += clip_scores(samples.keys, images, texts)
+    return tuple(sorted(scores, key=lambda score: (score.key, score.metric)))

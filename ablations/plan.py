@@ -1,0 +1,221 @@
+"""From a `Plan` to the work that it takes: a graph of units, shared between arms by address.
+
+Shards are 16 consecutive (prompt, seed) pairs of one target size, whatever is in the store already:
+with fixed shard boundaries, and noise drawn from (prompt, seed) alone, every image comes out the
+same whether a run was interrupted or not.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ablations.judging import Measured, Pair, Samples, judging_unit
+from ablations.resolving import Planner, is_scored, target_size
+from ablations.tasks import (
+    image_features_unit,
+    probe_unit,
+    reference_unit,
+    self_test_unit,
+    stage_unit,
+    text_features_unit,
+)
+from ablations.units import Unit, in_order
+from ablations.workshop import Judge
+from dalle2eval.records import ArmSpec, Plan, Prompt, SampleKey
+
+SHARD = 16
+JUDGED_SIZE = 64  # pixels: what the judge and the reader look at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeUse:
+    """How a run uses a probe: on which images, and what it costs.
+
+    Attributes:
+        image_size: of the images that it judges, in pixels.
+        tag: the slice of prompts that it asks about; None for all.
+        seconds_per_image: yardstick.
+    """
+
+    name: str
+    image_size: int
+    tag: str | None = None
+    seconds_per_image: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judges:
+    """Who judges: the network, the probes, and which embeddings the metrics need."""
+
+    judge: Judge
+    label: str
+    probes: tuple[ProbeUse, ...]
+    needs_features: bool
+    needs_alignment: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """Consecutive (prompt, seed) pairs that are drawn together."""
+
+    prompts: tuple[Prompt, ...]
+    keys: tuple[SampleKey, ...]
+    size: int
+
+    @property
+    def scored(self) -> bool:
+        """Say whether its images are judged."""
+        return is_scored(self.prompts[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Drawn:
+    """A shard's images in one arm: the units that hold them, by size in pixels."""
+
+    shard: Shard
+    images: Mapping[int, Unit]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ArmWork:
+    """All the work of one arm: its pictures and its numbers."""
+
+    arm: ArmSpec
+    drawn: tuple[Drawn, ...]
+    judged: Unit
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Work:
+    """All the work of a plan."""
+
+    plan: Plan
+    arms: tuple[ArmWork, ...]
+    self_tests: tuple[Unit, ...]
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """Return every distinct unit, inputs before their readers; the judges are tested first."""
+        wanted = list(self.self_tests)
+        for arm in self.arms:
+            wanted += [unit for drawn in arm.drawn for unit in drawn.images.values()]
+            wanted.append(arm.judged)
+        return in_order(wanted)
+
+
+def plan_work(plan: Plan, planner: Planner, judges: Judges) -> Work:
+    """Return the work of a plan; nothing is loaded and nothing done."""
+    shards = tuple(_shards(plan))
+    scored = [shard for shard in shards if shard.scored]
+    drawn = {arm.name: tuple(_draw(planner, arm, shard) for shard in shards) for arm in plan.arms}
+    measured = {name: _measure(pictures, judges) for name, pictures in drawn.items()}
+    samples = _samples(plan, scored, judges)
+    common = {
+        "texts": tuple(text_features_unit(judges.judge, shard.prompts) for shard in scored)
+        if judges.needs_alignment
+        else (),
+        "reference": tuple(_references(plan, judges)) if judges.needs_features else (),
+    }
+    arms = tuple(
+        ArmWork(
+            arm=arm,
+            drawn=drawn[arm.name],
+            judged=judging_unit(
+                Pair(arm=arm.name, reference=arm.reference),
+                samples,
+                own=measured[arm.name],
+                other=measured[arm.reference] if arm.reference else None,
+                common=common,
+            ),
+        )
+        for arm in plan.arms
+    )
+    tests = tuple(self_test_unit(probe.name) for probe in judges.probes)
+    return Work(plan=plan, arms=arms, self_tests=tests)
+
+
+def _shards(plan: Plan) -> Iterator[Shard]:
+    """Yield the shards: scored prompts by target size, then the showcase with the first seed."""
+    groups: dict[tuple[bool, int], list[tuple[Prompt, SampleKey]]] = defaultdict(list)
+    for prompt in plan.prompts:
+        shown = not is_scored(prompt)
+        group = groups[shown, target_size(prompt, plan.options["sizes"])]
+        for seed in plan.seeds[:1] if shown else plan.seeds:
+            group.append((prompt, SampleKey(prompt_id=prompt.id, seed=seed)))
+    for (_, size), pairs in sorted(groups.items(), key=lambda item: item[0]):
+        for prompts, keys in _batches(pairs):
+            yield Shard(prompts=prompts, keys=keys, size=size)
+
+
+def _batches(
+    pairs: Sequence[tuple[Prompt, SampleKey]],
+) -> Iterator[tuple[tuple[Prompt, ...], tuple[SampleKey, ...]]]:
+    for start in range(0, len(pairs), SHARD):
+        batch = pairs[start : start + SHARD]
+        yield tuple(prompt for prompt, _ in batch), tuple(key for _, key in batch)
+
+
+def _draw(planner: Planner, arm: ArmSpec, shard: Shard) -> Drawn:
+    images: dict[int, Unit] = {}
+    previous: Unit | None = None
+    for stage in planner.plan_stages(arm.settings, shard.size):
+        previous = stage_unit(stage, shard.prompts, shard.keys, previous)
+        if stage.image_size is not None:
+            images[stage.image_size] = previous
+    return Drawn(shard=shard, images=images)
+
+
+def _measure(drawn: Sequence[Drawn], judges: Judges) -> Measured:
+    scored = [pictures for pictures in drawn if pictures.shard.scored]
+    small = [pictures.images[JUDGED_SIZE] for pictures in scored]
+    return Measured(
+        features=tuple(image_features_unit(judges.judge, unit, "features") for unit in small)
+        if judges.needs_features
+        else (),
+        aligned=tuple(image_features_unit(judges.judge, unit, "aligned") for unit in small)
+        if judges.needs_alignment
+        else (),
+        scores=tuple(_probe(probe, p) for probe in judges.probes for p in _asked(probe, scored)),
+    )
+
+
+def _asked(probe: ProbeUse, scored: Sequence[Drawn]) -> Iterator[Drawn]:
+    """Yield the shards that hold images of the probe's size of prompts that it asks about."""
+    for drawn in scored:
+        about = any(probe.tag in (None, *prompt.tags) for prompt in drawn.shard.prompts)
+        if about and probe.image_size in drawn.images:
+            yield drawn
+
+
+def _probe(probe: ProbeUse, drawn: Drawn) -> Unit:
+    images, shard = drawn.images[probe.image_size], drawn.shard
+    return probe_unit(
+        probe.name, images, shard.prompts, shard.keys, seconds=probe.seconds_per_image
+    )
+
+
+def _samples(plan: Plan, scored: Sequence[Shard], judges: Judges) -> Samples:
+    prompts = tuple(prompt for prompt in plan.prompts if is_scored(prompt))
+    return Samples(
+        keys=tuple(key for shard in scored for key in shard.keys),
+        prompts=prompts,
+        reference_keys=tuple(key for _, key in _reference_pairs(plan)),
+        metrics=plan.metrics,
+        extractor=judges.label,
+    )
+
+
+def _reference_pairs(plan: Plan) -> Iterator[tuple[Prompt, SampleKey]]:
+    """Yield the real pictures of each scored prompt, numbered from 0."""
+    for prompt in plan.prompts:
+        if is_scored(prompt):
+            for number in range(plan.options["references_per_prompt"]):
+                yield prompt, SampleKey(prompt_id=prompt.id, seed=number)
+
+
+def _references(plan: Plan, judges: Judges) -> Iterator[Unit]:
+    for prompts, keys in _batches(list(_reference_pairs(plan))):
+        yield reference_unit(judges.judge, prompts, keys, JUDGED_SIZE)

@@ -1,0 +1,168 @@
+"""How far a run is and when it will be done, from the first second: a bar, or plain lines.
+
+The estimate starts from each stage's yardstick and moves to measured times: a stage that has been
+measured counts with its own seconds an image, the others with their yardstick times the ratio seen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Protocol, TextIO
+
+from ablations.executors import Done
+from ablations.units import Unit
+
+LINE_EVERY_S = 5.0
+
+
+class Watcher(Protocol):
+    """Is told how a run goes."""
+
+    def begin(self, units: Sequence[Unit], num_cached: int) -> None:
+        """Hear what is to be done."""
+
+    def advance(self, done: Done) -> None:
+        """Hear that a unit is done."""
+
+    def end(self) -> None:
+        """Hear that all are."""
+
+
+class Forecast:
+    """Seconds left, from yardsticks and measurements.
+
+    Args:
+        units: what is not in the store yet.
+    """
+
+    def __init__(self, units: Sequence[Unit]) -> None:
+        self.yardstick: dict[str, float] = defaultdict(float)  # of what is left, by stage
+        self.measured: dict[str, float] = defaultdict(float)  # seconds, by stage
+        self.expected: dict[str, float] = defaultdict(float)  # yardstick of what was measured
+        for unit in units:
+            self.yardstick[unit.stage] += unit.seconds
+
+    def note(self, done: Done) -> None:
+        """Take a unit that was just made into account."""
+        stage = done.unit.stage
+        self.yardstick[stage] -= done.unit.seconds
+        self.measured[stage] += done.seconds
+        self.expected[stage] += done.unit.seconds
+
+    @property
+    def seconds_left(self) -> float:
+        """Return the forecast."""
+        overall = _ratio(sum(self.measured.values()), sum(self.expected.values()))
+        return sum(
+            max(left, 0.0)
+            * (_ratio(self.measured[s], self.expected[s]) if self.expected[s] else overall)
+            for s, left in list(self.yardstick.items())
+        )
+
+
+def _ratio(measured: float, expected: float) -> float:
+    return measured / expected if expected > 0 else 1.0
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as ``m:ss``, or ``h:mm:ss``.
+
+    >>> clock(75), clock(3675)
+    ('1:15', '1:01:15')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class Silent:
+    """Says nothing (``--quiet``)."""
+
+    def begin(self, units: Sequence[Unit], num_cached: int) -> None:
+        """Say nothing."""
+
+    def advance(self, done: Done) -> None:
+        """Say nothing."""
+
+    def end(self) -> None:
+        """Say nothing."""
+
+
+class Lines:
+    """Plain lines for logs, one every few seconds and at each new stage.
+
+    Args:
+        stream: where they go; standard error for a person.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.count = self.total = 0
+        self.spoken_at, self.stage = float("-inf"), ""
+
+    def begin(self, units: Sequence[Unit], num_cached: int) -> None:
+        """Say how much there is to do."""
+        self.total, self.forecast = len(units), Forecast(units)
+        self._say(
+            f"{len(units)} units to make, {num_cached} in the store, "
+            f"ETA {clock(self.forecast.seconds_left)}"
+        )
+
+    def advance(self, done: Done) -> None:
+        """Say how far it is, now and then."""
+        self.count += 1
+        self.forecast.note(done)
+        stage = done.unit.stage
+        if time.monotonic() - self.spoken_at >= LINE_EVERY_S:
+            left = clock(self.forecast.seconds_left)
+            self._say(f"{self.count}/{self.total} units  {stage}  ETA {left}")
+
+    def end(self) -> None:
+        """Say that it is done."""
+        if self.total:
+            self._say(f"{self.total}/{self.total} units")
+
+    def _say(self, text: str) -> None:
+        self.spoken_at = time.monotonic()
+        self.stream.write(text + "\n")
+        self.stream.flush()
+
+
+class Bar:
+    """A bar for a terminal (rich)."""
+
+    def begin(self, units: Sequence[Unit], num_cached: int) -> None:
+        """Draw the bar."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self.forecast = Forecast(units)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} units  ETA {task.fields[eta]}"),
+            console=Console(stderr=True),
+        )
+        eta = clock(self.forecast.seconds_left)
+        self.task = self.progress.add_task(f"{num_cached} cached", total=len(units), eta=eta)
+        self.progress.start()
+
+    def advance(self, done: Done) -> None:
+        """Move the bar."""
+        self.forecast.note(done)
+        eta = clock(self.forecast.seconds_left)
+        stage = done.unit.stage
+        self.progress.update(self.task, advance=1, description=stage, eta=eta)
+
+    def end(self) -> None:
+        """Leave the bar as it is."""
+        self.progress.stop()
+
+
+def watcher_for(stream: TextIO, *, quiet: bool) -> Watcher:
+    """Return who watches: nobody when quiet, a bar on a terminal, else plain lines."""
+    if quiet:
+        return Silent()
+    return Bar() if stream.isatty() else Lines(stream)

@@ -1,0 +1,256 @@
+"""From a suite to a `Plan`: every arm's settings, every prompt and seed, named and frozen.
+
+Here the model, the prompt sets and the tables of metrics and probes are asked, so that whatever is
+wrong with a suite is said before any work, at its place in the file.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from ablations.loading import LoadedSuite, nearest
+from ablations.located_yaml import Path
+from ablations.suite import ArmName, Suite
+from dalle2eval.protocols import Stage
+from dalle2eval.records import ALL, ArmSpec, InputError, Plan, Prompt
+
+SMALLEST = 64  # pixels; what a prompt is drawn at when no slice of it asks for more
+
+SHOWCASE = "showcase"  # the tag of prompts that are drawn large for the gallery and never scored
+
+PromptLoader = Callable[[str, int | None], tuple[Prompt, ...]]
+
+
+class Planner(Protocol):
+    """What a plan asks of a model: no pictures, so it needs no weights in memory."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+
+    @property
+    def weights(self) -> str:
+        """SHA-256 over all of its weights."""
+
+    def resolve_settings(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every setting with ``changes`` applied, or raise ValueError."""
+
+    def plan_stages(self, settings: Mapping[str, Any], size: int) -> Sequence[Stage]:
+        """Return the chain of stages that leads to images of ``size`` pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """What a suite may name: metrics, and probes with the metrics that they give."""
+
+    metrics: frozenset[str]
+    probes: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the command line chooses on top of a suite (``--arm``, ``--limit``, ``--seed``)."""
+
+    arms: tuple[str, ...] = ()
+    limit: int | None = None
+    seed: int | None = None
+
+
+def resolve(
+    loaded: LoadedSuite,
+    planner: Planner,
+    *,
+    load_prompts: PromptLoader,
+    tables: Tables,
+    choice: Choice,
+) -> Plan:
+    """Return the plan of a suite.
+
+    Raises:
+        InputError: a name is unknown or a setting out of range; the message names the place.
+    """
+    suite = loaded.suite
+    _check_tables(loaded, tables)
+    seed = suite.seed if choice.seed is None else choice.seed
+    return Plan(
+        suite=loaded.name,
+        question=suite.question,
+        finding=suite.finding.model_dump() if suite.finding else None,
+        model={"name": planner.name, "weights": planner.weights},
+        arms=_choose(_expand_arms(loaded, planner), choice.arms),
+        prompts=_all_prompts(loaded, load_prompts, choice.limit),
+        seeds=tuple(range(seed, seed + suite.samples_per_prompt)),
+        metrics=tuple(dict.fromkeys(suite.metrics)),
+        probes=tuple(dict.fromkeys(suite.probes)),
+        primary_metric=_primary(loaded, tables),
+        options=_options(suite),
+    )
+
+
+def _options(suite: Suite) -> dict[str, Any]:
+    sizes = dict(suite.sizes)
+    if suite.showcase is not None:
+        sizes[SHOWCASE] = suite.showcase.size
+    return {"sizes": sizes, "references_per_prompt": suite.reference_images.n_per_prompt}
+
+
+def _all_prompts(
+    loaded: LoadedSuite, load_prompts: PromptLoader, limit: int | None
+) -> tuple[Prompt, ...]:
+    """Return the prompts that are scored, then those of the showcase, known by their tag."""
+    choice, showcase = loaded.suite.prompts, loaded.suite.showcase
+    n = choice.n if limit is None else min(limit, choice.n or limit)
+    with _at(loaded, ("prompts", "set")):
+        scored = load_prompts(choice.set, n)
+    if showcase is None:
+        return scored
+    with _at(loaded, ("showcase", "set")):
+        shown = load_prompts(showcase.set, showcase.n)
+        if {prompt.id for prompt in scored} & {prompt.id for prompt in shown}:
+            raise InputError("the showcase and the scored prompts have ids in common")
+    return scored + tuple(replace(prompt, tags=(*prompt.tags, SHOWCASE)) for prompt in shown)
+
+
+def is_scored(prompt: Prompt) -> bool:
+    """Say whether a prompt's images are judged; those of the showcase are only looked at."""
+    return SHOWCASE not in prompt.tags
+
+
+class _at:  # noqa: N801  (reads as a statement: with _at(place): ...)
+    """Put the place of a path before an InputError that is raised inside."""
+
+    def __init__(self, loaded: LoadedSuite, path: Path) -> None:
+        self.loaded, self.path = loaded, path
+
+    def __enter__(self) -> None:
+        """Do nothing; the work is in the exit."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, ValueError):
+            raise self.loaded.document.error(self.path, str(error)) from None
+
+
+def _check_tables(loaded: LoadedSuite, tables: Tables) -> None:
+    suite = loaded.suite
+    for field, names, known in (
+        ("metrics", suite.metrics, tables.metrics),
+        ("probes", suite.probes, frozenset(tables.probes)),
+    ):
+        for index, name in enumerate(names):
+            if name not in known:
+                message = f'no {field[:-1]} "{name}"{nearest(name, known)}'
+                raise loaded.document.error((field, index), message)
+
+
+def _primary(loaded: LoadedSuite, tables: Tables) -> str:
+    suite = loaded.suite
+    measured = [*suite.metrics, *(m for probe in suite.probes for m in tables.probes[probe])]
+    if suite.primary_metric is None:
+        if not measured:
+            raise loaded.document.error((), "a suite measures something: give metrics or probes")
+        return measured[0]
+    if suite.primary_metric not in measured:
+        message = (
+            f'"{suite.primary_metric}" is not measured{nearest(suite.primary_metric, measured)}'
+        )
+        raise loaded.document.error(("primary_metric",), message)
+    return suite.primary_metric
+
+
+def _expand_arms(loaded: LoadedSuite, planner: Planner) -> tuple[ArmSpec, ...]:
+    """Return the arms with grids expanded and settings inherited from their reference arms."""
+    suite, specs = loaded.suite, {}
+    for name in suite.arms:
+        inherited = _inherited(loaded, name)
+        for arm_name, changes in _grid(suite, name):
+            if arm_name in specs:
+                raise loaded.document.error(("arms", name), f'two arms are called "{arm_name}"')
+            specs[arm_name] = ArmSpec(
+                name=arm_name,
+                reference=suite.arms[name].reference,
+                changes=changes,
+                settings=_settings(loaded, planner, name, {**inherited, **changes}),
+            )
+    return tuple(specs.values())
+
+
+def _inherited(loaded: LoadedSuite, name: str) -> dict[str, Any]:
+    """Return the settings of the reference arm; an arm differs from it in its changes alone."""
+    suite, chain, path = loaded.suite, [name], ("arms", name, "reference")
+    while (reference := suite.arms[chain[-1]].reference) is not None:
+        if reference not in suite.arms or suite.arms[reference].grid:
+            plain = [other for other, arm in suite.arms.items() if not arm.grid and other != name]
+            hint = nearest(reference, plain)
+            raise loaded.document.error(path, f'reference "{reference}" is no single arm{hint}')
+        if reference in chain:
+            raise loaded.document.error(
+                path, f'"{reference}" is, through others, its own reference'
+            )
+        chain.append(reference)
+    settings = suite.model.settings
+    for ancestor in reversed(chain[1:]):
+        settings |= suite.arms[ancestor].changes
+    return settings
+
+
+def _grid(suite: Suite, name: ArmName) -> list[tuple[str, dict[str, Any]]]:
+    arm = suite.arms[name]
+    if not arm.grid:
+        return [(name, arm.changes)]
+    cells = itertools.product(*arm.grid.values())
+    return [
+        ("-".join([name, *map(str, cell)]), arm.changes | dict(zip(arm.grid, cell, strict=True)))
+        for cell in cells
+    ]
+
+
+def _settings(
+    loaded: LoadedSuite, planner: Planner, arm: str, changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    try:
+        return planner.resolve_settings(changes)
+    except ValueError as error:
+        raise loaded.document.error(_guilty(loaded, planner, arm), str(error)) from None
+
+
+def _guilty(loaded: LoadedSuite, planner: Planner, arm: str) -> Path:
+    """Return the place of the setting that the model refuses, or of the arm."""
+    candidates: list[tuple[Path, dict[str, Any]]] = [
+        (("model", key), {key: value}) for key, value in loaded.suite.model.settings.items()
+    ]
+    for key, value in loaded.suite.arms[arm].changes.items():
+        candidates.append((("arms", arm, key), {key: value}))
+    for key, values in loaded.suite.arms[arm].grid.items():
+        candidates += [(("arms", arm, "grid", key), {key: value}) for value in values]
+    for path, change in candidates:
+        try:
+            planner.resolve_settings(change)
+        except ValueError:
+            return path
+    return ("arms", arm)
+
+
+def _choose(specs: tuple[ArmSpec, ...], names: Sequence[str]) -> tuple[ArmSpec, ...]:
+    known = {spec.name: spec for spec in specs}
+    for name in names:
+        if name not in known:
+            raise InputError(f'--arm: no arm "{name}"{nearest(name, known)}')
+    chosen = [spec for spec in specs if not names or spec.name in names]
+    kept = {spec.name for spec in chosen}
+    return tuple(
+        spec if spec.reference in kept or spec.reference is None else _alone(spec)
+        for spec in chosen
+    )
+
+
+def _alone(spec: ArmSpec) -> ArmSpec:
+    return ArmSpec(name=spec.name, reference=None, changes=spec.changes, settings=spec.settings)
+
+
+def target_size(prompt: Prompt, sizes: Mapping[str, int]) -> int:
+    """Return the largest size that any of a prompt's slices asks for, in pixels."""
+    asked = [size for tag, size in sizes.items() if tag == ALL or tag in prompt.tags]
+    return max(asked, default=SMALLEST)
