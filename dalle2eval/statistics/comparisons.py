@@ -115,7 +115,7 @@ def compare_features(
     if isinstance(first, str) or isinstance(second, str):
         return label.unknown(first if isinstance(first, str) else str(second))
     difference = first - second
-    error = standard_error(difference, generated.prompts)
+    error = standard_error(difference)
     interval = t_interval(difference.value, error, num_prompts)
     p_value = t_test(difference.value, error, num_prompts)
     return label.known(difference.value, interval, p_value, "paired-influence")

@@ -16,16 +16,18 @@ quadrature. The mean of second(i, i) / n is the upward bias of the distance.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import linalg
 
 from dalle2eval.metrics.arrays import Floats
 from dalle2eval.metrics.frechet import Moments, moments
 from dalle2eval.metrics.kernel import Kernel, kernel_means
 from dalle2eval.statistics.influence import Influence, pair_rows
+
+Groups = NDArray[np.intp]  # codes 0, 1, 2 … of the prompts
 
 # Trapezoid in log t with this step has a relative error of 7e-4 for every sum of roots.
 LOG_STEP = 1.0
@@ -41,9 +43,7 @@ class _Transport:
     centred: Floats  # c [n, d]
 
 
-def frechet_influence(
-    generated: Floats, reference: Floats, groups: Sequence[Hashable]
-) -> Influence:
+def frechet_influence(generated: Floats, reference: Floats, groups: Groups) -> Influence:
     """Return the influence of the Fréchet distance of [n, d], n > d, from reference [m, d]."""
     ours, theirs = moments(generated), moments(reference)
     transport = _transport(generated - ours.mean, ours, theirs)
@@ -56,6 +56,7 @@ def frechet_influence(
     return Influence(
         value=max(0.0, float(shift @ shift) + traces - 2.0 * float(roots.sum())),
         first=first - first.mean(),
+        groups=groups,
         second=_frechet_pairs(roots, z[chosen], c[chosen], quadratic[chosen]),
         rows=chosen,
     )
@@ -68,7 +69,7 @@ def frechet_bias(influence: Influence) -> float:
 
 
 def kernel_influence(
-    generated: Floats, reference: Floats, groups: Sequence[Hashable], kernel: Kernel
+    generated: Floats, reference: Floats, groups: Groups, kernel: Kernel
 ) -> Influence:
     """Return the influence of unbiased MMD² of generated [n, d] from reference [m, d].
 
@@ -81,6 +82,7 @@ def kernel_influence(
     return Influence(
         value=means.squared_distance,
         first=first - first.mean(),
+        groups=groups,
         second=kernel(rows, rows) - within[:, None] - within + means.within.mean(),
         rows=chosen,
     )

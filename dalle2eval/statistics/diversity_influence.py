@@ -13,6 +13,7 @@ invalid here: a resampled duplicate is an image that adds no diversity.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import linalg
 
 from dalle2eval.metrics.arrays import Floats, unit_rows
@@ -20,7 +21,7 @@ from dalle2eval.metrics.diversity import entropy
 from dalle2eval.statistics.influence import Influence
 
 
-def vendi_influence(generated: Floats) -> Influence:
+def vendi_influence(generated: Floats, groups: NDArray[np.intp]) -> Influence:
     """Return the influence of the Vendi score of features [n, d]."""
     x = unit_rows(generated, "generated")
     spectrum, shares = _spectrum(x)
@@ -30,7 +31,7 @@ def vendi_influence(generated: Floats) -> Influence:
     score = float(np.exp(total))
     pull = ((shares @ _log_slopes(spectrum)) * shares).sum(axis=1) - 1.0
     first = score * (pull / (2.0 * (len(x) - 1)) - shares @ np.log(spectrum) - total)
-    return Influence(value=score, first=first - first.mean())
+    return Influence(value=score, first=first - first.mean(), groups=groups)
 
 
 def _log_slopes(spectrum: Floats) -> Floats:

@@ -92,7 +92,7 @@ def estimate_features(
     influence = set_influence(metric, generated, reference)
     if isinstance(influence, str):
         return replace(base, reason=influence)
-    interval = influence_interval(influence, generated.prompts)
+    interval = influence_interval(influence)
     if metric.estimator == "frechet":
         interval = replace(interval, low=max(0.0, interval.low))  # a distance is never negative
     note = caution(metric, generated, reference, influence)

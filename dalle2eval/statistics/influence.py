@@ -7,8 +7,8 @@ A smooth metric of n images is, up to higher orders (von Mises expansion; Serfli
 so its variance is V1 + V2 with V1 = Var(first)/n. The plug-in estimate of V1 (infinitesimal
 jackknife) counts the second order twice (Efron and Stein 1981), which doubles the variance when
 two sets are nearly alike. Hence Var = plug-in - V2, V2 = (2/n²) mean second². The bootstrap is no
-way out: its duplicates
-add a second dose of the bias of distances (proof by simulation: ``benchmarks/coverage.py``).
+way out: its duplicates add a second dose of the bias of distances. Proof by simulation:
+``benchmarks/coverage.py``.
 
 Images of one prompt are not independent, so contributions are added up inside each prompt first.
 """
@@ -35,12 +35,14 @@ class Influence:
 
     Attributes:
         first: [n], mean 0.
+        groups: [n], codes 0, 1, 2 … of what is independent: the prompt of each image.
         second: [s, s] over the images ``rows``, zero in expectation given either image; or None.
         rows: [s], the images in the pair table: whole prompts.
     """
 
     value: float
     first: Floats
+    groups: NDArray[np.intp]
     second: Floats | None = None
     rows: NDArray[np.intp] | None = None
 
@@ -50,14 +52,14 @@ class Influence:
         return Influence(
             value=self.value - other.value,
             first=self.first - other.first,
+            groups=self.groups,
             second=self.second - other.second if paired else None,  # type: ignore[operator]
             rows=self.rows,
         )
 
 
-def pair_rows(groups: Sequence[Hashable]) -> NDArray[np.intp]:
-    """Return the rows of evenly spread whole groups, about MAX_PAIR_ROWS of them."""
-    codes = group_codes(groups)
+def pair_rows(codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the rows of evenly spread whole groups [n], about MAX_PAIR_ROWS of them."""
     num_groups = int(codes.max()) + 1
     wanted = min(num_groups, max(2, num_groups * MAX_PAIR_ROWS // len(codes)))
     chosen = np.linspace(0, num_groups - 1, wanted).round()
@@ -70,17 +72,12 @@ def group_codes(groups: Sequence[Hashable]) -> NDArray[np.intp]:
     return np.array([numbers.setdefault(group, len(numbers)) for group in groups], dtype=np.intp)
 
 
-def standard_error(influence: Influence, groups: Sequence[Hashable]) -> float:
-    """Return the standard error of a metric whose images are independent between groups.
-
-    Args:
-        influence: over n images.
-        groups: [n], the prompt of each image; at least two different ones.
-    """
-    return float(np.sqrt(_cluster_moments(influence, groups).variance))
+def standard_error(influence: Influence) -> float:
+    """Return the standard error of a metric; there must be two groups or more."""
+    return float(np.sqrt(_cluster_moments(influence).variance))
 
 
-def influence_interval(influence: Influence, groups: Sequence[Hashable]) -> Interval:
+def influence_interval(influence: Influence) -> Interval:
     """Return the 95% interval of a metric: the ABC interval of DiCiccio and Efron (1992).
 
     value + s (l + c l²), l = w/(1 - a w)², w = a + c ± t, with the acceleration a of the first
@@ -88,7 +85,7 @@ def influence_interval(influence: Influence, groups: Sequence[Hashable]) -> Inte
     Distances are skewed upwards; value ± t s misses them on one side. The bias of the value at its
     n is part of what is covered: the interval is for the metric's expected value at this n.
     """
-    m = _cluster_moments(influence, groups)
+    m = _cluster_moments(influence)
     quantile = float(stats.t.ppf((1 + LEVEL) / 2, m.num_groups - 1))
     w = m.acceleration + m.curvature + np.array([-quantile, quantile])
     bent = w / (1.0 - m.acceleration * w) ** 2
@@ -106,9 +103,9 @@ class _ClusterMoments:
     num_groups: int
 
 
-def _cluster_moments(influence: Influence, groups: Sequence[Hashable]) -> _ClusterMoments:
+def _cluster_moments(influence: Influence) -> _ClusterMoments:
     """Return variance, acceleration and curvature from contributions added up by group."""
-    n, codes = len(groups), group_codes(groups)
+    n, codes = len(influence.first), influence.groups
     sums = np.bincount(codes, weights=influence.first)
     num_groups, squared = len(sums), float(sums @ sums)
     variance = squared / n**2 * num_groups / (num_groups - 1)

@@ -36,7 +36,7 @@ def set_influence(
     if metric.estimator == "within-prompt":
         return _within_prompt(generated)
     if metric.estimator == "vendi":
-        return vendi_influence(generated.values)
+        return vendi_influence(generated.values, group_codes(generated.prompts))
     raise InputError(f"{metric.name} is scored image by image, not over a set of features")
 
 
@@ -67,7 +67,7 @@ def _distance(
     if reference is None:
         raise InputError(f"{metric.name} needs the features of a reference set")
     require_one_extractor(generated, reference)
-    x, y, groups = generated.values, reference.values, generated.prompts
+    x, y, groups = generated.values, reference.values, group_codes(generated.prompts)
     if metric.estimator == "frechet":
         if len(x) <= x.shape[1]:
             return (
@@ -90,7 +90,7 @@ def _within_prompt(generated: Features) -> Influence | str:
     codes = group_codes(generated.prompts)
     weights = len(codes) / (len(distances) * np.bincount(codes)[codes])
     mean = float(np.mean(list(distances.values())))
-    return Influence(value=mean, first=weights * (values - mean))
+    return Influence(value=mean, first=weights * (values - mean), groups=codes)
 
 
 def _scaled(influence: Influence, scale: float) -> Influence:
