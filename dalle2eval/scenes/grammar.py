@@ -87,7 +87,8 @@ def facts(scene: Scene) -> dict[str, Any]:
     return {
         "kind": scene.kind,
         "objects": [
-            {"shape": item.shape, "colour": item.colour, "size": item.size} for item in scene.objects
+            {"shape": item.shape, "colour": item.colour, "size": item.size}
+            for item in scene.objects
         ],
         "counted": scene.counted,
         "relation": scene.relation,

@@ -77,7 +77,9 @@ def _radius(item: SceneObject, rng: np.random.Generator) -> float:
 
 
 def _put(item: SceneObject, x: float, y: float, radius: float) -> Placed:
-    return Placed(shape=item.shape, colour=item.colour, x=float(x), y=float(y), radius=float(radius))
+    return Placed(
+        shape=item.shape, colour=item.colour, x=float(x), y=float(y), radius=float(radius)
+    )
 
 
 def _place_single(scene: Scene, rng: np.random.Generator) -> tuple[Placed, ...]:
@@ -145,4 +147,6 @@ _PLACERS = {
 
 def extent(shape: str) -> tuple[float, float]:
     """Return how far a shape of radius 1 reaches above and below its centre."""
-    return {"triangle": (1.0, 0.5), "star": (1.0, 0.809), "square": (0.8, 0.8)}.get(shape, (1.0, 1.0))
+    return {"triangle": (1.0, 0.5), "star": (1.0, 0.809), "square": (0.8, 0.8)}.get(
+        shape, (1.0, 1.0)
+    )

@@ -20,6 +20,7 @@ Box = tuple[int, int, int, int]  # top, left, bottom, right (exclusive)
 
 SOLID = 0.4  # share of a pixel that belongs to a piece; objects of one colour are 4 pixels apart
 SPECK_MASS = 16.0  # pixels; the smallest object covers 64
+SPECK_PIXELS = 4  # fewer are noise
 MAX_SPECK_MASS = 32.0  # pixels of specks in all, above which the picture is speckled
 MAX_PIECES = 8
 _EIGHT = np.ones((3, 3), bool)
@@ -56,16 +57,24 @@ def pieces_of(coverage: Coverage) -> tuple[Piece, ...]:
     """
     patches = [p for c, plane in coverage.planes.items() for p in _patches(c, plane)]
     found = [p for p in patches if p.mass >= SPECK_MASS]
-    solid = (
-        ndimage.binary_dilation(np.any([p.mask for p in found], axis=0), _EIGHT) if found else False
-    )
-    specks = sum(p.mass for p in patches if p.mass < SPECK_MASS and not np.any(p.mask & solid))
-    if specks > MAX_SPECK_MASS:
-        raise Unreadable(f"speckled: {specks:.0f} pixels in patches too small for an object")
+    if _speckled(found, [p for p in patches if p.mass < SPECK_MASS]):
+        raise Unreadable("speckled: patches of colour too small for an object")
     joined = _join_cut_off(found)
     if len(joined) > MAX_PIECES:
         raise Unreadable(f"{len(joined)} patches of colour; a scene has at most {MAX_PIECES}")
     return tuple(_with_hidden(piece, joined) for piece in joined)
+
+
+def _speckled(found: list[Piece], small: list[Piece]) -> bool:
+    """Say whether too much colour lies about that is neither an object nor an object's rim."""
+    if not small:
+        return False
+    solid = np.any([p.mask for p in found], axis=0) if found else np.zeros_like(small[0].mask)
+    near = ndimage.binary_dilation(solid, _EIGHT)
+    away = (
+        p for p in small if np.count_nonzero(p.mask) >= SPECK_PIXELS and not (p.mask & near).any()
+    )
+    return sum(p.mass for p in away) > MAX_SPECK_MASS
 
 
 def _patches(colour: str, plane: Plane) -> list[Piece]:

@@ -28,6 +28,7 @@ AREAS: dict[str, float] = {
     "cross": 4 * 0.36 * (2 - 0.36),
 }
 
+ROOM = 6  # pixels around a piece in which a template is compared
 SOFTNESS = 1.1  # pixels of gaussian blur: what JPEG's halved chroma amounts to
 
 
@@ -51,13 +52,19 @@ def classify(piece: Piece) -> Fit:
 
 
 def _fits(piece: Piece, shape: str, supports: list[Plane]) -> Iterator[tuple[float, Placed]]:
+    top, left, bottom, right = piece.box
+    window = (slice(max(top - ROOM, 0), bottom + ROOM), slice(max(left - ROOM, 0), right + ROOM))
+    visible = piece.plane[window]
+    ceiling = None if piece.hidden is None else 1 - piece.hidden[window]
     for support in supports:
         placed = _laid_over(support, shape, piece.colour)
         template = np.zeros_like(support)
-        window, coverage = coverage_of(placed, len(support))
-        template[window] = coverage
-        yield _overlap(template, piece), placed
-        yield _overlap(ndimage.gaussian_filter(template, SOFTNESS, truncate=3.0), piece), placed
+        place, coverage = coverage_of(placed, len(support))
+        template[place] = coverage
+        sharp = template[window]
+        yield _overlap(sharp, visible, ceiling), placed
+        soft = ndimage.gaussian_filter(sharp, SOFTNESS, truncate=2.5)
+        yield _overlap(soft, visible, ceiling), placed
 
 
 def _laid_over(support: Plane, shape: str, colour: str) -> Placed:
@@ -71,9 +78,8 @@ def _laid_over(support: Plane, shape: str, colour: str) -> Placed:
     return Placed(shape=shape, colour=colour, x=x, y=y, radius=radius)
 
 
-def _overlap(template: Plane, piece: Piece) -> float:
+def _overlap(template: Plane, visible: Plane, ceiling: Plane | None) -> float:
     """Return intersection over union of a template with what is visible of the piece."""
-    if piece.hidden is not None:
-        template = np.minimum(template, 1 - piece.hidden)
-    union = float(np.maximum(template, piece.plane).sum())
-    return float(np.minimum(template, piece.plane).sum()) / union
+    if ceiling is not None:
+        template = np.minimum(template, ceiling)
+    return float(np.minimum(template, visible).sum()) / float(np.maximum(template, visible).sum())

@@ -38,6 +38,7 @@ MIN_COLOUR_PIXELS = 12  # fewer solid pixels are no object: the smallest covers 
 MAX_COLOURS = 3
 COLOUR_MARGIN = 0.75  # the nearest palette colour is at most so far as this share of the next
 LUMA_SMOOTHING, CHROMA_SMOOTHING = 1.2, 0.8  # pixels
+COST_OF_COLOUR = 6.0  # by which a mix of more colours must come nearer; noise of 8/255 is 14 away
 COST_OF_MIXING = 0.25  # of a missed pixel
 _MIXED = 0.2  # share above which a colour takes part in a mix
 _PURE = 0.85  # share of a pixel that shows its colour unmixed
@@ -148,7 +149,8 @@ def _subsets(number: int) -> tuple[tuple[int, ...], ...]:
 def _mix(pixels: Plane, axes: Plane) -> tuple[Plane, Plane]:
     """Return how far the best convex mix of axes [k, 3] misses each pixel, and its shares [n, k].
 
-    Every face of the simplex is tried: the least squares with k <= 3 unknowns is small enough.
+    Every face of the simplex is tried, for k <= 3 is small. A larger one must be clearly better:
+    green and purple mix to grey, and noise on a grey background is neither.
     """
     missed = np.full(len(pixels), np.inf, np.float32)
     shares = np.zeros((len(pixels), len(axes)), np.float32)
@@ -158,7 +160,7 @@ def _mix(pixels: Plane, axes: Plane) -> tuple[Plane, Plane]:
         trial = np.maximum(pixels @ inverse, 0)
         trial /= np.maximum(trial.sum(axis=1, keepdims=True), 1)
         distance = _norm(pixels - trial @ face)
-        better = np.flatnonzero(distance < missed)
+        better = np.flatnonzero(distance < missed - (COST_OF_COLOUR if len(subset) > 1 else 0))
         missed[better] = distance[better]
         shares[better] = 0
         shares[better[:, None], list(subset)] = trial[better]
@@ -172,26 +174,36 @@ def _explanation(pixels: Plane, axes: Plane) -> list[int]:
         Unreadable: even they leave too much unexplained.
     """
     chosen: list[int] = []
-    cost, missed = float(len(pixels)), len(pixels)
-    while cost > PIXELS_PER_COLOUR and len(chosen) < MAX_COLOURS:
-        trials = {k: _cost(pixels, axes[[*chosen, k]]) for k in range(len(axes)) if k not in chosen}
-        best = min(trials, key=trials.__getitem__)
-        if cost - trials[best][0] < PIXELS_PER_COLOUR:
+    now = _Trial(cost=float(len(pixels)), missed=len(pixels), misfit=float(len(pixels)))
+    while now.cost > PIXELS_PER_COLOUR and len(chosen) < MAX_COLOURS:
+        trials = {k: _try(pixels, axes[[*chosen, k]]) for k in range(len(axes)) if k not in chosen}
+        best = min(trials, key=lambda k: trials[k].misfit)
+        if now.cost - trials[best].cost < PIXELS_PER_COLOUR:
             break
         chosen.append(best)
-        cost, missed = trials[best]
-    if missed > MAX_UNEXPLAINED:
+        now = trials[best]
+    if now.missed > MAX_UNEXPLAINED:
         raise Unreadable("colours outside the palette, or more than three")
     return chosen
 
 
-def _cost(pixels: Plane, axes: Plane) -> tuple[float, int]:
-    """Return what a set of colours costs, and how many pixels it misses.
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """How well a set of colours explains the pixels; every measure counts pixels."""
+
+    cost: float
+    missed: int
+    misfit: float
+
+
+def _try(pixels: Plane, axes: Plane) -> _Trial:
+    """Measure a set of colours: pixels missed beyond the tolerance, and the truncated square error.
 
     A pixel mixed of two colours (not of one and the background) costs too: an orange object is
     orange and not a half of red and a half of yellow, though both explain it.
     """
     distance, shares = _mix(pixels, axes)
     missed = int(np.count_nonzero(distance > TOLERANCE))
-    mixed = np.count_nonzero(np.count_nonzero(shares > _MIXED, axis=1) > 1)
-    return missed + COST_OF_MIXING * float(mixed), missed
+    mixed = COST_OF_MIXING * np.count_nonzero(np.count_nonzero(shares > _MIXED, axis=1) > 1)
+    misfit = float(np.sum(np.minimum(distance / TOLERANCE, 1) ** 2))
+    return _Trial(missed + mixed, missed, misfit + mixed)
