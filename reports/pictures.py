@@ -17,8 +17,8 @@ from dalle2eval.records import InputError
 from reports.run_record import Picture
 
 MAX_SIDE = 512
-LOSSLESS_SIDE = 64  # small pictures are shown enlarged: compression would be seen
-QUALITY = 84
+SMALL_SIDE, SMALL_BYTES = 64, 3_000  # shown enlarged, so lossless where that is cheap
+SMALL_QUALITY, QUALITY = 92, 84
 BUDGET_BYTES = 6_500_000  # of 8 MB for the page
 
 
@@ -65,7 +65,15 @@ def data_uri(folder: Path, picture: Picture) -> str:
 
 def _webp(image: Image.Image) -> bytes:
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS, reducing_gap=1.0)
-    lossless = max(image.size) <= LOSSLESS_SIDE
+    if max(image.size) > SMALL_SIDE:
+        return _encode(image, lossless=False, quality=QUALITY)
+    content = _encode(image, lossless=True, quality=QUALITY)
+    if len(content) <= SMALL_BYTES:
+        return content
+    return _encode(image, lossless=False, quality=SMALL_QUALITY)
+
+
+def _encode(image: Image.Image, *, lossless: bool, quality: int) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=lossless, quality=QUALITY, method=2)
+    image.save(buffer, "WEBP", lossless=lossless, quality=quality, method=2)
     return buffer.getvalue()
