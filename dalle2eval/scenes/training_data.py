@@ -1,0 +1,111 @@
+"""The procedural world as training data: sample k is a pure function of (stream, k).
+
+Held-out scenes are never drawn unless asked for: a judge must know them, a generator must not. Streams
+keep the data of different networks apart, so a judge never saw a picture that trained a generator.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dalle2eval.scenes.grammar import (
+    KINDS,
+    PLAIN,
+    TEMPLATES,
+    Scene,
+    SceneObject,
+    all_scenes,
+    caption,
+    is_held_out,
+)
+from dalle2eval.scenes.renderer import draw
+
+KIND_SHARES = (0.22, 0.18, 0.14, 0.30, 0.16)  # of `KINDS`, in their order
+PLAIN_SHARE = 0.6  # the rest is spread over the other templates
+
+
+class Captioned(NamedTuple):
+    """Captions with their images, uint8 [n, size, size, 3]."""
+
+    captions: list[str]
+    images: NDArray[np.uint8]
+
+
+@functools.cache
+def _pool(kind: str, *, held_out: bool) -> tuple[Scene, ...]:
+    return tuple(scene for scene in all_scenes(kind) if held_out or not is_held_out(scene))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneSource:
+    """Captioned scenes for training.
+
+    Attributes:
+        stream: names an independent sequence of samples.
+        held_out: whether held-out scenes are drawn too (judges only).
+    """
+
+    stream: int
+    held_out: bool = False
+
+    def batch(self, start: int, n: int, size: int) -> Captioned:
+        """Return samples start ... start + n - 1 at ``size`` pixels."""
+        return self._render([self._sample(start + k) for k in range(n)], start, size)
+
+    def contrastive_batch(self, start: int, n: int, size: int) -> Captioned:
+        """Like `batch`, but every second sample is a near miss of the one before, where it has one."""
+        scenes = [self._sample(start + k) for k in range(n)]
+        for k in range(1, n, 2):
+            scenes[k] = self._near_miss(scenes[k - 1], start + k) or scenes[k]
+        return self._render(scenes, start, size)
+
+    def all_captions(self) -> list[str]:
+        """Return every plain caption, and every template, that this source can draw."""
+        plain = [caption(s) for kind in KINDS for s in _pool(kind, held_out=self.held_out)]
+        return [*plain, *(template.format(plain[0]) for template in TEMPLATES)]
+
+    def _render(self, scenes: list[Scene], start: int, size: int) -> Captioned:
+        captions, images = [], np.empty((len(scenes), size, size, 3), np.uint8)
+        for k, scene in enumerate(scenes):
+            rng = self._rng(start + k, 1)
+            plain = rng.random() < PLAIN_SHARE
+            template = PLAIN if plain else TEMPLATES[int(rng.integers(1, len(TEMPLATES)))]
+            captions.append(caption(scene, template))
+            images[k] = draw(scene, int(rng.integers(2**62)), size)
+        return Captioned(captions, images)
+
+    def _rng(self, k: int, purpose: int) -> np.random.Generator:
+        return np.random.Generator(np.random.PCG64([self.stream, purpose, k]))
+
+    def _sample(self, k: int) -> Scene:
+        rng = self._rng(k, 0)
+        kind = KINDS[int(rng.choice(len(KINDS), p=KIND_SHARES))]
+        pool = _pool(kind, held_out=self.held_out)
+        return pool[int(rng.integers(len(pool)))]
+
+    def _near_miss(self, scene: Scene, k: int) -> Scene | None:
+        """Return a scene of the same words in another order or number, if training may draw it."""
+        if len(set(scene.objects)) == 2:  # noqa: PLR2004
+            miss = _swap(scene, self._rng(k, 2))
+        elif scene.kind == "count":
+            number = int(self._rng(k, 2).integers(1, 5))
+            miss = replace(scene, objects=scene.objects[:1] * number)
+        else:
+            return None
+        return miss if self.held_out or not is_held_out(miss) else None
+
+
+def _swap(scene: Scene, rng: np.random.Generator) -> Scene:
+    first, second = scene.objects
+    if rng.random() < 0.5 or scene.relation is None:  # noqa: PLR2004
+        return replace(scene, objects=(_recolour(first, second), _recolour(second, first)))
+    return replace(scene, objects=(second, first))
+
+
+def _recolour(item: SceneObject, other: SceneObject) -> SceneObject:
+    return replace(item, colour=other.colour)

@@ -1,0 +1,274 @@
+"""Named architectures (presets) of the reference DALL·E 2, as frozen data.
+
+Sizes of the paper: Ramesh et al. 2022 (arXiv 2204.06125), Table 3. The scenes preset is the small stack
+whose trained weights lie in `reference_model/weights/`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, Literal, get_args, get_type_hints
+
+Target = Literal["x0", "eps", "v"]
+ScheduleName = Literal["cosine", "linear"]
+EmbeddingScale = Literal["per-dimension", "sqrt-d", "paper-17.2"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipConfig:
+    """CLIP (Radford et al. 2021) built from open_clip's model classes.
+
+    Attributes:
+        vision: open_clip ``vision_cfg`` (a ViT, or a ResNet when ``layers`` is a list).
+        text: open_clip ``text_cfg`` without ``vocab_size``, which the vocabulary decides.
+    """
+
+    embed_dim: int
+    image_size: int
+    vision: dict[str, Any]
+    text: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorConfig:
+    """Diffusion prior (paper §2.2): a causal transformer that predicts z_i from text.
+
+    Attributes:
+        target: what the network is trained to output.
+        embedding_scale: how unit-length z_i is brought to the scale of diffusion: ``per-dimension`` mean
+            and deviation (Karlo), ``sqrt-d`` (DALLE2-pytorch) or the constant 17.2 (paper, App. C).
+        text_dropout: probability of replacing the text by the null condition in training (paper: 10%).
+    """
+
+    z_dim: int
+    text_width: int
+    context_length: int
+    width: int
+    depth: int
+    heads: int
+    target: Target = "x0"
+    schedule: ScheduleName = "cosine"
+    num_timesteps: int = 1000
+    embedding_scale: EmbeddingScale = "per-dimension"
+    text_dropout: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnetConfig:
+    """ADM-style U-Net (Dhariwal & Nichol 2021, arXiv 2105.05233).
+
+    Attributes:
+        patch: side of the pixel-unshuffle before the stem (1 = none, as in the paper).
+        attention_levels: which levels have attention, counted from the finest (0).
+        context_width: width of the tokens that attention also looks at; 0 for none.
+        condition_channels: channels of the low-resolution picture, given on the stem's grid.
+        vector_width: width of the vector that is added to the timestep embedding; 0 for none.
+        embedding_multiplier: width of the timestep embedding over ``channels`` (ADM: 4).
+    """
+
+    patch: int
+    channels: int
+    multipliers: tuple[int, ...]
+    depth: int
+    attention_levels: tuple[int, ...] = ()
+    head_channels: int = 32
+    context_width: int = 0
+    condition_channels: int = 0
+    vector_width: int = 0
+    embedding_multiplier: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextEncoderConfig:
+    """The decoder's own text encoder (GLIDE, Nichol et al. 2021): bidirectional, learned padding."""
+
+    context_length: int
+    width: int
+    depth: int
+    heads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderConfig:
+    """Decoder to 64 px (paper §2.1): z_i in the timestep embedding and as extra context tokens.
+
+    Attributes:
+        z_dropout: probability of the null z_i in training (paper: 10%).
+        text_dropout: probability of the empty caption, independent of it (paper: 50%).
+    """
+
+    image_size: int
+    z_dim: int
+    unet: UnetConfig
+    text: TextEncoderConfig
+    target: Target = "x0"
+    schedule: ScheduleName = "cosine"
+    num_timesteps: int = 1000
+    num_z_tokens: int = 4
+    z_dropout: float = 0.1
+    text_dropout: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpsamplerConfig:
+    """Upsampler (paper §2.1): convolutional, no attention, no text, trained on crops.
+
+    Attributes:
+        blur_sigma: gaussian blur (kernel 3) of the conditioning in training (paper: 0.6).
+        noise_std: largest deviation of the gaussian noise on it, in units of [-1, 1].
+    """
+
+    low_size: int
+    high_size: int
+    unet: UnetConfig
+    target: Target = "x0"
+    schedule: ScheduleName = "cosine"
+    num_timesteps: int = 1000
+    blur_sigma: float = 0.6
+    noise_std: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackConfig:
+    """All stages of one preset."""
+
+    name: str
+    clip: ClipConfig
+    prior: PriorConfig
+    decoder: DecoderConfig
+    upsampler_256: UpsamplerConfig
+    upsampler_1024: UpsamplerConfig
+    expected_parameters: dict[str, int] = field(default_factory=dict)
+
+
+def scenes() -> StackConfig:
+    """Return the embedded default: trained on procedural scenes, quick on two CPU cores."""
+    return StackConfig(
+        name="scenes",
+        clip=ClipConfig(
+            embed_dim=128,
+            image_size=64,
+            vision={"image_size": 64, "patch_size": 8, "width": 160, "layers": 4, "head_width": 40},
+            text={"context_length": 24, "width": 128, "heads": 4, "layers": 3},
+        ),
+        prior=PriorConfig(
+            z_dim=128, text_width=128, context_length=24, width=128, depth=3, heads=4
+        ),
+        decoder=DecoderConfig(
+            image_size=64,
+            z_dim=128,
+            unet=UnetConfig(
+                patch=4,
+                channels=64,
+                multipliers=(1, 2, 2),
+                depth=1,
+                attention_levels=(1,),
+                context_width=128,
+                vector_width=128,
+                embedding_multiplier=2,
+            ),
+            text=TextEncoderConfig(context_length=24, width=128, depth=2, heads=4),
+        ),
+        upsampler_256=UpsamplerConfig(
+            low_size=64,
+            high_size=256,
+            unet=UnetConfig(
+                patch=4, channels=32, multipliers=(1, 2), depth=1, condition_channels=3
+            ),
+        ),
+        upsampler_1024=UpsamplerConfig(
+            low_size=256,
+            high_size=1024,
+            unet=UnetConfig(patch=4, channels=24, multipliers=(1, 2), depth=1, condition_channels=3),
+            schedule="linear",
+        ),
+    )
+
+
+def scenes_judge() -> ClipConfig:
+    """Return the CLIP that judges: a ResNet where the generator's is a ViT, 64 dimensions."""
+    return ClipConfig(
+        embed_dim=64,
+        image_size=64,
+        vision={"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "head_width": 32},
+        text={"context_length": 24, "width": 96, "heads": 3, "layers": 2},
+    )
+
+
+def tiny() -> StackConfig:
+    """Return a stack of random weights for tests: 16 to 32 to 64 pixels, milliseconds."""
+    unet = UnetConfig(
+        patch=2,
+        channels=16,
+        multipliers=(1, 2),
+        depth=1,
+        attention_levels=(1,),
+        head_channels=16,
+        context_width=32,
+        vector_width=32,
+    )
+    upsampling = UnetConfig(patch=2, channels=8, multipliers=(1, 2), depth=1, condition_channels=3)
+    return StackConfig(
+        name="tiny",
+        clip=ClipConfig(
+            embed_dim=16,
+            image_size=16,
+            vision={"image_size": 16, "patch_size": 8, "width": 32, "layers": 1, "head_width": 16},
+            text={"context_length": 24, "width": 32, "heads": 2, "layers": 1},
+        ),
+        prior=PriorConfig(z_dim=16, text_width=32, context_length=24, width=32, depth=1, heads=2),
+        decoder=DecoderConfig(
+            image_size=16,
+            z_dim=16,
+            unet=unet,
+            text=TextEncoderConfig(context_length=24, width=32, depth=1, heads=2),
+        ),
+        upsampler_256=UpsamplerConfig(low_size=16, high_size=32, unet=upsampling),
+        upsampler_1024=UpsamplerConfig(low_size=32, high_size=64, unet=upsampling, schedule="linear"),
+    )
+
+
+PRESETS = {"scenes": scenes, "tiny": tiny}
+
+
+def preset(name: str) -> StackConfig:
+    """Return a preset by name.
+
+    Raises:
+        ValueError: no preset has this name; the message lists near matches.
+    """
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS) or sorted(PRESETS)
+        raise ValueError(f"unknown preset {name!r}; did you mean {' or '.join(near)}?")
+    return PRESETS[name]()
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """Return a config as plain JSON data."""
+    return asdict(config)
+
+
+def from_json(kind: type, data: dict[str, Any]) -> Any:
+    """Rebuild a config dataclass from `to_json`, checking names and literal values.
+
+    Raises:
+        ValueError: a field is unknown, missing, or outside its allowed values.
+    """
+    hints = get_type_hints(kind)
+    unknown = set(data) - {f.name for f in fields(kind)}
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
+    try:
+        return kind(**{name: _value(hints[name], value, name) for name, value in data.items()})
+    except TypeError as error:
+        raise ValueError(f"{kind.__name__}: {error}") from None
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:
+    if is_dataclass(hint):
+        return from_json(hint, value)
+    allowed = get_args(hint)
+    if allowed and all(isinstance(a, str) for a in allowed) and value not in allowed:
+        raise ValueError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")
+    return tuple(value) if isinstance(value, list) and "tuple" in str(hint) else value

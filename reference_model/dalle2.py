@@ -1,0 +1,262 @@
+"""The stack: caption to z_i to 64 px to 256 px to 1024 px, in stages that can be run one by one.
+
+Each stage is a pure function of its settings, its weights, the prompts, the noise keys and the stage
+before; networks are loaded when a stage first runs, so that planning needs no torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference_model import settings as knobs
+from reference_model.config import (
+    ClipConfig,
+    DecoderConfig,
+    PriorConfig,
+    UpsamplerConfig,
+)
+from reference_model.manifest import Manifest, read_manifest
+from reference_model.settings import Stage
+
+if TYPE_CHECKING:
+    from torch import nn
+
+UPSAMPLERS = ("upsampler_256", "upsampler_1024")
+BATCH = 16  # pictures at once in `generate`; larger batches only cost memory on a CPU
+
+
+def load(name: str | Path = "scenes", *, device: str = "auto") -> DALLE2:
+    """Load a stack by the name of its weights, or from a folder of weights.
+
+    Args:
+        name: such as ``scenes`` (bundled, trained) or ``tiny`` (random, for tests).
+        device: ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
+
+    Raises:
+        CheckpointError: no such weights, or they are damaged.
+    """
+    return DALLE2(read_manifest(name), device=device)
+
+
+class DALLE2:
+    """A text-to-image stack over one set of weights."""
+
+    def __init__(self, manifest: Manifest, *, device: str = "auto") -> None:
+        self.manifest = manifest
+        self._device = device
+
+    @property
+    def name(self) -> str:
+        """Name of the weights."""
+        return self.manifest.name
+
+    @property
+    def weights(self) -> str:
+        """SHA-256 over the hashes of all parts."""
+        joined = "".join(f"{k}:{p.sha256};" for k, p in sorted(self.manifest.parts.items()))
+        return hashlib.sha256(joined.encode()).hexdigest()
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides in pixels of the pictures that each stage makes, smallest first."""
+        decoder = self.manifest.part("decoder").config["image_size"]
+        present = [u for u in UPSAMPLERS if u.replace("_", "-") in self.manifest.parts]
+        return (decoder, *(self.manifest.part(u.replace("_", "-")).config["high_size"] for u in present))
+
+    def resolve_settings(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every setting with ``changes`` applied; ValueError names what is allowed."""
+        return knobs.resolve(changes)
+
+    def plan_stages(self, settings: Mapping[str, Any], size: int | None = None) -> list[Stage]:
+        """Return the chain of stages to pictures of ``size`` pixels (the smallest when None).
+
+        Raises:
+            ValueError: this stack makes no pictures of that size.
+        """
+        sizes = self.sizes
+        size = sizes[0] if size is None else size
+        if size not in sizes:
+            raise ValueError(f"size is {size}; {self.name} makes {', '.join(map(str, sizes))}")
+        stages = [
+            knobs.conditioning_stage(self.manifest, settings),
+            knobs.decoder_stage(self.manifest, settings),
+        ]
+        above = UPSAMPLERS[: sizes.index(size)]
+        return stages + [knobs.upsampler_stage(self.manifest, name, settings) for name in above]
+
+    def run_stage(
+        self,
+        stage: Stage,
+        prompts: Sequence[str],
+        noise_keys: Sequence[tuple[str, int]],
+        previous: NDArray[Any] | None,
+    ) -> NDArray[Any]:
+        """Run one stage on a batch.
+
+        Args:
+            stage: from `plan_stages`.
+            prompts: captions.
+            noise_keys: (prompt id, seed) of each picture.
+            previous: what the stage before returned; None for the first.
+
+        Returns:
+            float32 [n, d] embeddings, or uint8 [n, h, w, 3] pictures.
+        """
+        import torch  # noqa: PLC0415  (planning needs no torch)
+
+        with torch.inference_mode():
+            if stage.name == "conditioning":
+                return self._conditioning(stage, prompts, noise_keys)
+            if previous is None:
+                raise ValueError(f"stage {stage.name} needs what the stage before it returned")
+            if stage.name == "decoder":
+                return self._decode(stage, prompts, noise_keys, previous)
+            return self._upsample(stage, noise_keys, previous)
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        size: int | None = None,
+        **settings: Any,
+    ) -> NDArray[np.uint8]:
+        """Draw pictures, one for each (prompt, seed) pair; a single seed serves all prompts.
+
+        Args:
+            prompts: captions.
+            seeds: as many as prompts, or one.
+            size: 64, 256 or 1024 for the scenes stack; its smallest when None.
+            settings: knobs by name, see `reference_model.settings.SETTINGS`.
+
+        Returns:
+            uint8 [n, size, size, 3].
+
+        Raises:
+            ValueError: a setting or size is not allowed, or prompts and seeds do not pair up.
+        """
+        prompts, seeds = list(prompts), list(seeds)
+        seeds = seeds * len(prompts) if len(seeds) == 1 else seeds
+        if len(prompts) != len(seeds) or not prompts:
+            raise ValueError(f"{len(prompts)} prompts with {len(seeds)} seeds; give one seed each")
+        stages = self.plan_stages(self.resolve_settings(settings), size)
+        shards = [slice(k, k + BATCH) for k in range(0, len(prompts), BATCH)]
+        return np.concatenate([self._chain(stages, prompts[s], seeds[s]) for s in shards])
+
+    def _chain(
+        self, stages: Sequence[Stage], prompts: list[str], seeds: list[int]
+    ) -> NDArray[np.uint8]:
+        keys = list(zip(prompts, seeds, strict=True))
+        values: NDArray[Any] | None = None
+        for stage in stages:
+            values = self.run_stage(stage, prompts, keys, values)
+        return values
+
+    def _conditioning(
+        self, stage: Stage, prompts: Sequence[str], noise_keys: Sequence[tuple[str, int]]
+    ) -> NDArray[np.float32]:
+        kind = stage.settings["conditioning"]
+        if kind == "caption":
+            return np.zeros((len(prompts), self.manifest.part("decoder").config["z_dim"]), np.float32)
+        text = self.network("clip").encode_text(prompts)
+        if kind == "text-embedding":
+            return text.z_t.float().cpu().numpy()
+        prior = self.network(knobs.prior_part(stage.settings))
+        z_i = prior.sample(
+            tuple(text),
+            noise_keys,
+            steps=stage.settings["prior_steps"],
+            guidance_scale=stage.settings["prior_guidance_scale"],
+            candidates=stage.settings["prior_candidates"],
+        )
+        return z_i.float().cpu().numpy()
+
+    def _decode(
+        self,
+        stage: Stage,
+        prompts: Sequence[str],
+        noise_keys: Sequence[tuple[str, int]],
+        z_i: NDArray[Any],
+    ) -> NDArray[np.uint8]:
+        import torch  # noqa: PLC0415
+
+        from reference_model.clip import to_uint8  # noqa: PLC0415
+
+        decoder = self.network("decoder")
+        given = None if stage.settings["null_z"] else torch.from_numpy(z_i).to(self.device)
+        pictures = decoder.sample(
+            given,
+            prompts,
+            noise_keys,
+            steps=stage.settings["decoder_steps"],
+            guidance_scale=stage.settings["guidance_scale"],
+            eta=stage.settings["decoder_eta"],
+        )
+        return to_uint8(pictures)
+
+    def _upsample(
+        self, stage: Stage, noise_keys: Sequence[tuple[str, int]], low: NDArray[Any]
+    ) -> NDArray[np.uint8]:
+        from reference_model.clip import to_model_range, to_uint8  # noqa: PLC0415
+
+        upsampler = self.network(stage.name.replace("_", "-"))
+        # One picture at a time above 256 px: a batch of 1024 px pictures would not fit small machines.
+        step = len(low) if stage.image_size <= 256 else 1  # noqa: PLR2004
+        made = [
+            upsampler.sample(
+                to_model_range(low[k : k + step], self.device),
+                noise_keys[k : k + step],
+                steps=stage.settings["steps"],
+                stage=stage.name,
+            )
+            for k in range(0, len(low), step)
+        ]
+        return np.concatenate([to_uint8(pictures) for pictures in made])
+
+    @functools.cached_property
+    def device(self) -> str:
+        """Return where the networks run."""
+        import torch  # noqa: PLC0415
+
+        if self._device != "auto":
+            return self._device
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    @functools.cached_property
+    def _networks(self) -> dict[str, nn.Module]:
+        return {}
+
+    def network(self, part: str) -> Any:
+        """Return a part's network, loading it on first use."""
+        if part not in self._networks:
+            self._networks[part] = load_network(self.manifest, part, device=self.device)
+        return self._networks[part]
+
+
+def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
+    """Build one part's network and load its weights, checked by hash.
+
+    Raises:
+        CheckpointError: the part is missing, damaged, or of a kind that is not known here.
+    """
+    from reference_model.checkpoint import load_part  # noqa: PLC0415
+    from reference_model.clip import Clip  # noqa: PLC0415
+    from reference_model.decoder import Decoder  # noqa: PLC0415
+    from reference_model.prior import DiffusionPrior  # noqa: PLC0415
+    from reference_model.upsamplers import Upsampler  # noqa: PLC0415
+
+    kinds = {
+        "clip": (Clip, ClipConfig),
+        "prior": (DiffusionPrior, PriorConfig),
+        "decoder": (Decoder, DecoderConfig),
+        "upsampler": (Upsampler, UpsamplerConfig),
+    }
+    build, config = kinds[manifest.part(part).kind]
+    return load_part(manifest, part, build, config, device=device)

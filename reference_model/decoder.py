@@ -1,0 +1,122 @@
+"""The decoder (paper §2.1): an ADM U-Net to 64 px, conditioned on z_i and on the caption.
+
+z_i enters twice: projected and added to the timestep embedding, and projected to extra context tokens
+that stand before the text states. The text states come from a text encoder of the decoder's own, as in
+GLIDE. Either condition can be the null one: a learned z_i, the empty caption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from reference_model.config import DecoderConfig, TextEncoderConfig
+from reference_model.diffusion.guidance import classifier_free
+from reference_model.diffusion.noise import KeyedNoise, NoiseKey
+from reference_model.diffusion.samplers import ddim
+from reference_model.diffusion.schedule import Schedule
+from reference_model.diffusion.targets import denoiser
+from reference_model.tokenizer import CompactTokenizer
+from reference_model.transformer import Transformer
+from reference_model.unet import Unet
+
+IMAGE_RANGE = 1.0
+
+
+class TextEncoder(nn.Module):
+    """Tokens to states, looking both ways; padding is a learned embedding (GLIDE)."""
+
+    def __init__(self, config: TextEncoderConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary_size, config.width)
+        self.positions = nn.Parameter(0.02 * torch.randn(config.context_length, config.width))
+        self.transformer = Transformer(config.width, config.depth, config.heads)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map ids [b, l] to states [b, l, width]."""
+        return self.transformer(self.tokens(tokens) + self.positions)
+
+
+class Decoder(nn.Module):
+    """z_i and a caption to a picture.
+
+    Args:
+        config: its shape and targets.
+        vocabulary: BPE ids with a row of their own in the text encoder.
+    """
+
+    def __init__(self, config: DecoderConfig, vocabulary: Sequence[int]) -> None:
+        super().__init__()
+        self.config = config
+        self.tokenizer = CompactTokenizer(vocabulary, config.text.context_length)
+        self.text_encoder = TextEncoder(config.text, self.tokenizer.size)
+        self.unet = Unet(config.unet)
+        self.null_z = nn.Parameter(torch.zeros(config.z_dim))
+        self.z_to_vector = nn.Linear(config.z_dim, config.unet.vector_width)
+        self.z_to_tokens = nn.Linear(config.z_dim, config.num_z_tokens * config.unet.context_width)
+        self.text_to_context = nn.Linear(config.text.width, config.unet.context_width)
+        self.schedule = Schedule(config.schedule, config.num_timesteps)
+
+    def condition(self, z_i: Tensor, z_known: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (vector [b, v], context [b, 4 + l, width]) that the U-Net reads.
+
+        Args:
+            z_i: unit-length image embeddings [b, d]; scaled here to unit variance an entry.
+            z_known: True where z_i is given, False where it is the null one [b].
+            tokens: caption ids [b, l]; `empty_caption` for none.
+        """
+        z = z_i * self.config.z_dim**0.5
+        z = torch.where(z_known[:, None], z, self.null_z.to(z.dtype))
+        text = self.text_to_context(self.text_encoder(tokens))
+        z_tokens = self.z_to_tokens(z).view(len(z), self.config.num_z_tokens, -1)
+        return self.z_to_vector(z), torch.cat([z_tokens, text.to(z_tokens.dtype)], dim=1)
+
+    def empty_caption(self, n: int) -> Tensor:
+        """Return the ids of "" [n, l]."""
+        return self.tokenizer([""] * n).to(self.null_z.device)
+
+    def forward(self, x_t: Tensor, t: Tensor, vector: Tensor, context: Tensor) -> Tensor:
+        """Predict the target for x_t [b, 3, h, w]."""
+        return self.unet(x_t, t, vector=vector, context=context)
+
+    def sample(  # noqa: PLR0913  (the paper's knobs, all by name)
+        self,
+        z_i: Tensor | None,
+        prompts: Sequence[str],
+        noise_keys: Sequence[NoiseKey],
+        *,
+        steps: int,
+        guidance_scale: float,
+        eta: float = 0.0,
+    ) -> Tensor:
+        """Return pictures [b, 3, size, size] in [-1, 1].
+
+        Args:
+            z_i: unit-length image embeddings [b, d]; None for the null one (caption only).
+            prompts: captions; "" drops the caption.
+            noise_keys: (prompt id, seed) of each picture.
+            steps: DDIM steps.
+            guidance_scale: classifier-free, 1 = off; the null condition drops z_i and the caption.
+            eta: DDIM's share of fresh noise.
+        """
+        noise = KeyedNoise(noise_keys, "decoder", self.null_z.device)
+        shape = (3, self.config.image_size, self.config.image_size)
+        x_T = noise.draw(*shape)
+        network = classifier_free(self, *self._conditions(z_i, prompts), guidance_scale)
+        denoise = denoiser(network, self.config.target, self.schedule, clip_range=IMAGE_RANGE)
+        return ddim(
+            denoise, self.schedule, x_T, steps=steps, eta=eta, draw=lambda: noise.draw(*shape)
+        )
+
+    def _conditions(
+        self, z_i: Tensor | None, prompts: Sequence[str]
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Return (vector, context) of the prompts, and of the null condition."""
+        n, device = len(prompts), self.null_z.device
+        known = torch.full((n,), z_i is not None, device=device)
+        z = torch.zeros(n, self.config.z_dim, device=device) if z_i is None else z_i
+        given = self.condition(z, known, self.tokenizer(prompts).to(device))
+        null = self.condition(z, torch.zeros_like(known), self.empty_caption(n))
+        return given, null

@@ -1,0 +1,1 @@
+"""Gaussian diffusion as plain functions: schedules, targets, keyed noise, guidance, samplers."""

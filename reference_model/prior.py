@@ -1,0 +1,148 @@
+"""The diffusion prior (paper §2.2): from a caption to the image embedding that it might have.
+
+A causal transformer over [text states, z_t, timestep, noised z_i, final query]; the output at the query
+is the prediction. Diffusion runs on a scaled z_i, because the noise schedule assumes entries of about
+unit size while a unit-length vector has entries of 1/sqrt(d); the scale is a named setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from reference_model.config import PriorConfig
+from reference_model.diffusion.guidance import classifier_free
+from reference_model.diffusion.noise import KeyedNoise, NoiseKey
+from reference_model.diffusion.samplers import ddim
+from reference_model.diffusion.schedule import Schedule
+from reference_model.diffusion.targets import denoiser
+from reference_model.transformer import Transformer, timestep_embedding
+
+PAPER_SCALE = 17.2  # App. C: matches the variance of ImageNet pixels in [-1, 1] for d = 1024
+CLIP_DEVIATIONS = 6.0  # x0_hat is clamped to so many deviations of z_i: wide enough to cut nothing true
+
+
+class DiffusionPrior(nn.Module):
+    """Samples z_i given a text encoding of the CLIP that it was trained with."""
+
+    def __init__(self, config: PriorConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.states_in = nn.Linear(config.text_width, width)
+        self.z_t_in = nn.Linear(config.z_dim, width)
+        self.z_i_in = nn.Linear(config.z_dim, width)
+        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.query = nn.Parameter(0.02 * torch.randn(width))
+        self.null_state = nn.Parameter(0.02 * torch.randn(width))
+        self.null_z_t = nn.Parameter(0.02 * torch.randn(width))
+        self.positions = nn.Parameter(0.02 * torch.randn(config.context_length + 4, width))
+        self.transformer = Transformer(width, config.depth, config.heads)
+        self.out = nn.Linear(width, config.z_dim)
+        self.register_buffer("z_mean", torch.zeros(config.z_dim))
+        self.register_buffer("z_std", torch.full((config.z_dim,), config.z_dim**-0.5))
+        self.schedule = Schedule(config.schedule, config.num_timesteps)
+
+    def scale(self, z_i: Tensor) -> Tensor:
+        """Bring unit-length embeddings to the scale of diffusion."""
+        mean, factor = self._affine()
+        return (z_i - mean) * factor
+
+    def unscale(self, x0: Tensor) -> Tensor:
+        """Bring a sample back to a unit-length embedding."""
+        mean, factor = self._affine()
+        return functional.normalize(x0 / factor + mean, dim=-1)
+
+    def _affine(self) -> tuple[Tensor | float, Tensor | float]:
+        if self.config.embedding_scale == "per-dimension":
+            return self.z_mean, 1 / self.z_std
+        sqrt_d = self.config.z_dim**0.5
+        return 0.0, sqrt_d if self.config.embedding_scale == "sqrt-d" else PAPER_SCALE
+
+    def clip_range(self) -> float:
+        """Return where x0_hat is clamped, in the scaled units."""
+        unit = 1.0 if self.config.embedding_scale != "paper-17.2" else PAPER_SCALE / self.config.z_dim**0.5
+        return CLIP_DEVIATIONS * unit
+
+    def forward(  # noqa: PLR0913, PLR0917  (the sequence of the paper, in its order)
+        self, x_t: Tensor, t: Tensor, states: Tensor, mask: Tensor, z_t: Tensor, known: Tensor
+    ) -> Tensor:
+        """Predict the target.
+
+        Args:
+            x_t: noised, scaled z_i [b, d].
+            t: timesteps [b].
+            states: CLIP's per-token text states [b, l, text_width].
+            mask: True where a token is real [b, l].
+            z_t: unit-length text embedding [b, d].
+            known: False where the text is dropped (null condition) [b].
+        """
+        given = known[:, None]
+        text = torch.where(given[..., None], self.states_in(states), self.null_state.to(z_t.dtype))
+        z_text = torch.where(given, self.z_t_in(z_t * self.config.z_dim**0.5), self.null_z_t)
+        time = self.time(timestep_embedding(t, self.config.width))
+        tail = [z_text, time, self.z_i_in(x_t), self.query.expand(len(x_t), -1)]
+        sequence = torch.cat([text, torch.stack(tail, dim=1).to(text.dtype)], dim=1)
+        hidden = self.transformer(sequence + self.positions, self._mask(mask, given))
+        return self.out(hidden[:, -1])
+
+    def _mask(self, mask: Tensor, given: Tensor) -> Tensor:
+        """Causal, and padding is never looked at; the null text is one token. [b, 1, l + 4, l + 4]."""
+        b, length = mask.shape
+        first = torch.zeros_like(mask)
+        first[:, 0] = True
+        text = torch.where(given, mask, first)
+        columns = torch.cat([text, torch.ones(b, 4, dtype=torch.bool, device=mask.device)], dim=1)
+        total = length + 4
+        causal = torch.ones(total, total, dtype=torch.bool, device=mask.device).tril()
+        # Each row may look at itself, so that no row of the softmax is empty.
+        itself = torch.eye(total, dtype=torch.bool, device=mask.device)
+        return ((columns[:, None, :] & causal) | itself)[:, None]
+
+    def sample(  # noqa: PLR0913
+        self,
+        text: tuple[Tensor, Tensor, Tensor],
+        noise_keys: Sequence[NoiseKey],
+        *,
+        steps: int,
+        guidance_scale: float = 1.0,
+        candidates: int = 2,
+    ) -> Tensor:
+        """Return unit-length z_i [b, d]: the candidate with the largest z_i . z_t (paper: of two).
+
+        Args:
+            text: (z_t, states, mask) of `Clip.encode_text`.
+            noise_keys: (prompt id, seed) of each sample.
+            steps: DDIM steps.
+            guidance_scale: classifier-free, 1 = off, as in the paper.
+            candidates: how many z_i are drawn for each prompt.
+        """
+        z_t, states, mask = text
+        noise = KeyedNoise(noise_keys, "prior", z_t.device)
+        draws = torch.stack(
+            [
+                self._sample_one(text, noise.draw(self.config.z_dim), steps, guidance_scale)
+                for _ in range(candidates)
+            ]
+        )
+        best = (draws * z_t).sum(-1).argmax(dim=0)
+        return draws[best, torch.arange(len(z_t), device=z_t.device)]
+
+    def _sample_one(
+        self, text: tuple[Tensor, Tensor, Tensor], x_T: Tensor, steps: int, guidance_scale: float
+    ) -> Tensor:
+        z_t, states, mask = text
+        known = torch.ones(len(z_t), dtype=torch.bool, device=z_t.device)
+        network = classifier_free(
+            self,
+            (states, mask, z_t, known),
+            (states, mask, z_t, ~known),
+            guidance_scale,
+        )
+        denoise = denoiser(
+            network, self.config.target, self.schedule, clip_range=self.clip_range()
+        )
+        return self.unscale(ddim(denoise, self.schedule, x_T, steps=steps))

@@ -1,0 +1,86 @@
+"""Recipes: how each part of a preset is trained, with what it costs and what to expect.
+
+`SCENES` trains the bundled weights from nothing on two CPU cores; the measured quality stands in the
+model card beside the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reference_model.training.loop import LoopConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRecipe:
+    """One part's training.
+
+    Attributes:
+        part: name of the part in the manifest.
+        weights: name of the set that it is saved in.
+        saved_as: its name there; the same as ``part`` when empty.
+        stream: which data stream it draws from; judges have their own.
+        seed: of the initial weights.
+        loop: optimiser settings.
+    """
+
+    part: str
+    stream: int
+    seed: int
+    loop: LoopConfig
+    held_out: bool = False
+    weights: str = "scenes"
+    saved_as: str = ""
+
+
+SCENES: dict[str, StageRecipe] = {
+    recipe.part: recipe
+    for recipe in (
+        StageRecipe(
+            part="clip",
+            stream=1,
+            seed=1,
+            loop=LoopConfig(steps=700, batch_size=192, checkpoint_every=100),
+        ),
+        StageRecipe(
+            part="judge",
+            stream=9,
+            seed=2,
+            held_out=True,
+            weights="scenes-judge",
+            saved_as="clip",
+            loop=LoopConfig(steps=700, batch_size=192, checkpoint_every=100),
+        ),
+        StageRecipe(
+            part="decoder",
+            stream=2,
+            seed=3,
+            loop=LoopConfig(steps=3500, batch_size=64),
+        ),
+        StageRecipe(
+            part="prior",
+            stream=3,
+            seed=4,
+            loop=LoopConfig(steps=4000, batch_size=128, bf16=False),
+        ),
+        StageRecipe(
+            part="prior-eps",
+            stream=3,
+            seed=4,
+            loop=LoopConfig(steps=4000, batch_size=128, bf16=False),
+        ),
+        StageRecipe(
+            part="upsampler-256",
+            stream=4,
+            seed=5,
+            loop=LoopConfig(steps=4000, batch_size=32),
+        ),
+        StageRecipe(
+            part="upsampler-1024",
+            stream=5,
+            seed=6,
+            loop=LoopConfig(steps=1500, batch_size=8),
+        ),
+    )
+}
+RECIPES = {"scenes": SCENES}

@@ -1,0 +1,202 @@
+"""`train`: run a recipe's stages in order, each resumable, and write the weights of each as it ends."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from reference_model.checkpoint import load_part, save_part
+from reference_model.clip import Clip
+from reference_model.config import ClipConfig, StackConfig, preset, scenes_judge
+from reference_model.decoder import Decoder
+from reference_model.manifest import CheckpointError, Part, read_manifest
+from reference_model.prior import DiffusionPrior
+from reference_model.tokenizer import vocabulary_of
+from reference_model.training.contrastive import contrastive_loss
+from reference_model.training.data import CaptionedImages
+from reference_model.training.loop import Loop, Loss
+from reference_model.training.recipes import RECIPES, StageRecipe
+from reference_model.training.stages import (
+    EmbeddedCaptions,
+    decoder_loss,
+    prior_loss,
+    upsampler_loss,
+)
+from reference_model.upsamplers import Upsampler
+
+PRIOR_EMBEDDINGS = 60_000  # captioned images whose z_i a prior is trained on
+
+
+class DataFactory(Protocol):
+    """Makes the captioned images of one stream; streams never share a sample."""
+
+    def __call__(self, *, stream: int, held_out: bool) -> CaptionedImages:
+        """Return the source."""
+
+
+def train(
+    recipe: str, data: DataFactory, *, stage: str | None, work: Path, out: Path, device: str = "cpu"
+) -> None:
+    """Train all parts of a recipe, or one, and write them to ``out``.
+
+    A killed training goes on from its last checkpoint when called again with the same ``work``.
+
+    Args:
+        recipe: name in `RECIPES`.
+        data: makes the data of a stream.
+        stage: one part's name; None for all, in order.
+        work: folder of checkpoints and logs, one sub-folder a part.
+        out: folder of the finished weights, one sub-folder a set.
+        device: ``cpu`` or ``cuda``.
+
+    Raises:
+        ValueError: unknown recipe or stage.
+        CheckpointError: a part that this stage needs is not trained yet.
+    """
+    stages = _choose(recipe, stage)
+    for chosen in stages:
+        sys.stderr.write(f"training {recipe}/{chosen.part}: {chosen.loop.steps} steps\n")
+        _train_part(preset(recipe), chosen, data, work / chosen.part, out, device)
+
+
+def _choose(recipe: str, stage: str | None) -> list[StageRecipe]:
+    if recipe not in RECIPES:
+        near = difflib.get_close_matches(recipe, RECIPES) or sorted(RECIPES)
+        raise ValueError(f"unknown recipe {recipe!r}; there are: {', '.join(near)}")
+    parts = RECIPES[recipe]
+    if stage is None:
+        return list(parts.values())
+    if stage not in parts:
+        near = difflib.get_close_matches(stage, parts) or sorted(parts)
+        raise ValueError(f"recipe {recipe!r} has no stage {stage!r}; there are: {', '.join(near)}")
+    return [parts[stage]]
+
+
+def _train_part(  # noqa: PLR0913, PLR0917
+    stack: StackConfig,
+    recipe: StageRecipe,
+    data: DataFactory,
+    work: Path,
+    out: Path,
+    device: str,
+) -> None:
+    source = data(stream=recipe.stream, held_out=recipe.held_out)
+    torch.manual_seed(recipe.seed)
+    network, loss, part = BUILDERS[recipe.part](stack, recipe, source, out / recipe.weights, device)
+    loop = Loop(network, loss, recipe.loop, work)
+    tensors = loop.run()
+    training = {
+        "steps": loop.step,
+        "images": loop.step * recipe.loop.batch_size,
+        "seconds": loop.seconds,
+        "loop": asdict(recipe.loop),
+    }
+    part = replace(part, training=training)
+    save_part(
+        out / recipe.weights,
+        recipe.saved_as or recipe.part,
+        part,
+        tensors,
+        weights_name=recipe.weights,
+    )
+
+
+Built = tuple[nn.Module, Loss, Part]
+
+
+def _described(kind: str, config: object, vocabulary: tuple[int, ...] = ()) -> Part:
+    return Part(kind=kind, file="", sha256="", config=asdict(config), vocabulary=vocabulary)
+
+
+def _contrastive(config: ClipConfig, recipe: StageRecipe, data: CaptionedImages, device: str) -> Built:
+    vocabulary = vocabulary_of(data.all_captions())
+    clip = Clip(config, vocabulary).to(device)
+    size = recipe.loop.batch_size
+
+    def loss(step: int) -> torch.Tensor:
+        return contrastive_loss(clip, data, batch_size=size, step=step)
+
+    return clip, loss, _described("clip", config, vocabulary)
+
+
+def _clip(
+    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
+) -> Built:
+    return _contrastive(stack.clip, recipe, data, device)
+
+
+def _judge(
+    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
+) -> Built:
+    return _contrastive(scenes_judge(), recipe, data, device)
+
+
+def _trained_clip(out: Path, device: str) -> Clip:
+    """Load the finished CLIP that the next stages build on."""
+    manifest = read_manifest(out) if (out / "manifest.json").exists() else None
+    if manifest is None or "clip" not in manifest.parts:
+        raise CheckpointError(f"{out} holds no trained clip yet; train the stage clip first")
+    return load_part(manifest, "clip", Clip, ClipConfig, device=device)
+
+
+def _decoder(
+    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
+) -> Built:
+    clip = _trained_clip(out, device)
+    vocabulary = clip.tokenizer.vocabulary
+    decoder = Decoder(stack.decoder, vocabulary).to(device)
+    size = recipe.loop.batch_size
+
+    def loss(step: int) -> torch.Tensor:
+        return decoder_loss(decoder, clip, data, batch_size=size, step=step)
+
+    return decoder, loss, _described("decoder", stack.decoder, vocabulary)
+
+
+def _prior(
+    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
+) -> Built:
+    clip = _trained_clip(out, device)
+    target = "eps" if recipe.part == "prior-eps" else "x0"
+    config = replace(stack.prior, target=target)
+    prior = DiffusionPrior(config).to(device)
+    embedded = EmbeddedCaptions(clip, data, PRIOR_EMBEDDINGS)
+    prior.z_mean.copy_(embedded.z_i.mean(dim=0))
+    prior.z_std.copy_(embedded.z_i.std(dim=0))
+    size = recipe.loop.batch_size
+
+    def loss(step: int) -> torch.Tensor:
+        return prior_loss(prior, clip, embedded, batch_size=size, step=step)
+
+    return prior, loss, _described("prior", config)
+
+
+def _upsampler(
+    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
+) -> Built:
+    config = stack.upsampler_256 if recipe.part == "upsampler-256" else stack.upsampler_1024
+    upsampler = Upsampler(config).to(device)
+    size = recipe.loop.batch_size
+
+    def loss(step: int) -> torch.Tensor:
+        return upsampler_loss(upsampler, data, batch_size=size, step=step)
+
+    return upsampler, loss, _described("upsampler", config)
+
+
+BUILDERS: dict[str, Callable[..., Built]] = {
+    "clip": _clip,
+    "judge": _judge,
+    "prior": _prior,
+    "prior-eps": _prior,
+    "decoder": _decoder,
+    "upsampler-256": _upsampler,
+    "upsampler-1024": _upsampler,
+}

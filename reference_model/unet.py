@@ -1,0 +1,208 @@
+"""The ADM U-Net (Dhariwal & Nichol 2021, arXiv 2105.05233): one file, used by decoder and upsamplers.
+
+Residual blocks with timestep-dependent scale and shift (AdaGN), resampling inside residual blocks
+(BigGAN), and attention whose keys also hold the context tokens (GLIDE). A pixel-unshuffle before the
+stem lets a small network work on a coarser grid. Resolution-free: without attention it is convolutional.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from reference_model.config import UnetConfig
+from reference_model.transformer import timestep_embedding
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    groups = max(g for g in (32, 16, 8, 4, 2, 1) if channels % g == 0 and channels // g >= 4)  # noqa: PLR2004
+    return nn.GroupNorm(groups, channels)
+
+
+def _zero(module: nn.Module) -> nn.Module:
+    """Zero the last layer of a branch, so that every block starts as the identity."""
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+    return module
+
+
+class ResBlock(nn.Module):
+    """Two convolutions around a timestep-dependent scale and shift; may halve or double the grid."""
+
+    def __init__(
+        self, channels: int, out_channels: int, emb_width: int, *, resample: str = "none"
+    ) -> None:
+        super().__init__()
+        self.resample = resample
+        self.norm_1 = _norm(channels)
+        self.conv_1 = nn.Conv2d(channels, out_channels, 3, padding=1)
+        self.emb = nn.Linear(emb_width, 2 * out_channels)
+        self.norm_2 = _norm(out_channels)
+        self.conv_2 = _zero(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        same = channels == out_channels
+        self.skip = nn.Identity() if same else nn.Conv2d(channels, out_channels, 1)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """Map [b, c, h, w] and emb [b, e] to [b, out, h', w']."""
+        h = self._resample(functional.silu(self.norm_1(x)))
+        h = self.conv_1(h)
+        scale, shift = self.emb(functional.silu(emb))[:, :, None, None].chunk(2, dim=1)
+        h = self.conv_2(functional.silu(self.norm_2(h) * (1 + scale) + shift))
+        return self.skip(self._resample(x)) + h
+
+    def _resample(self, x: Tensor) -> Tensor:
+        if self.resample == "down":
+            return functional.avg_pool2d(x, 2)
+        if self.resample == "up":
+            return functional.interpolate(x, scale_factor=2.0, mode="nearest")
+        return x
+
+
+class AttentionBlock(nn.Module):
+    """Self-attention over the grid whose keys and values also hold the context tokens."""
+
+    def __init__(self, channels: int, head_channels: int, context_width: int) -> None:
+        super().__init__()
+        self.heads = channels // head_channels
+        self.norm = _norm(channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.context_kv = nn.Linear(context_width, 2 * channels) if context_width else None
+        self.out = _zero(nn.Linear(channels, channels))
+
+    def forward(self, x: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
+        """Map [b, c, h, w]; context [b, l, width], mask [b, l] True where a token is real."""
+        b, c, h, w = x.shape
+        tokens = self.norm(x).flatten(2).transpose(1, 2)  # [b, hw, c]
+        q, k, v = self._heads(self.qkv(tokens), 3)
+        allowed = None
+        if self.context_kv is not None and context is not None:
+            context_k, context_v = self._heads(self.context_kv(context), 2)
+            k, v = torch.cat([context_k, k], dim=2), torch.cat([context_v, v], dim=2)
+            if mask is not None:
+                grid = torch.ones(b, h * w, dtype=torch.bool, device=x.device)
+                allowed = torch.cat([mask, grid], dim=1)[:, None, None, :]
+        y = functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        y = self.out(y.transpose(1, 2).reshape(b, h * w, c))
+        return x + y.transpose(1, 2).reshape(b, c, h, w)
+
+    def _heads(self, x: Tensor, parts: int) -> Tensor:
+        """Split [b, l, parts * c] into ``parts`` tensors [b, heads, l, c / heads]."""
+        b, length, _ = x.shape
+        return x.view(b, length, parts, self.heads, -1).permute(2, 0, 3, 1, 4)
+
+
+class Level(nn.Module):
+    """A residual block, with attention behind it where the level has it."""
+
+    def __init__(self, block: ResBlock, attention: AttentionBlock | None) -> None:
+        super().__init__()
+        self.block, self.attention = block, attention
+
+    def forward(
+        self, x: Tensor, emb: Tensor, context: Tensor | None, mask: Tensor | None
+    ) -> Tensor:
+        """Map [b, c, h, w] to [b, out, h', w']."""
+        x = self.block(x, emb)
+        return x if self.attention is None else self.attention(x, context, mask)
+
+
+class Unet(nn.Module):
+    """A U-Net from (x_t, t, vector, context, low-resolution picture) to an output shaped like x_t.
+
+    Args:
+        config: its shape.
+        image_channels: of x_t and of the output.
+    """
+
+    def __init__(self, config: UnetConfig, image_channels: int = 3) -> None:
+        super().__init__()
+        self.config = config
+        widths = [config.channels * m for m in config.multipliers]
+        emb_width = config.embedding_multiplier * config.channels
+        self.time = nn.Sequential(
+            nn.Linear(config.channels, emb_width), nn.SiLU(), nn.Linear(emb_width, emb_width)
+        )
+        self.vector = nn.Linear(config.vector_width, emb_width) if config.vector_width else None
+        patch_channels = image_channels * config.patch**2
+        stem_in = patch_channels + config.condition_channels
+        self.stem = nn.Conv2d(stem_in, widths[0], 3, padding=1)
+        self.down, skips = self._build_down(widths, emb_width)
+        self.middle = nn.ModuleList(
+            [
+                self._level(widths[-1], widths[-1], len(widths) - 1, emb_width),
+                Level(ResBlock(widths[-1], widths[-1], emb_width), None),
+            ]
+        )
+        self.up = self._build_up(widths, emb_width, skips)
+        self.out_norm = _norm(widths[0])
+        self.out = _zero(nn.Conv2d(widths[0], patch_channels, 3, padding=1))
+
+    def _level(self, channels: int, out: int, index: int, emb_width: int) -> Level:
+        c = self.config
+        attention = None
+        if index in c.attention_levels:
+            attention = AttentionBlock(out, c.head_channels, c.context_width)
+        return Level(ResBlock(channels, out, emb_width), attention)
+
+    def _build_down(self, widths: list[int], emb_width: int) -> tuple[nn.ModuleList, list[int]]:
+        """Return the way down, and the channels of the skip connections it leaves."""
+        levels, skips, channels = nn.ModuleList(), [widths[0]], widths[0]
+        for index, width in enumerate(widths):
+            for _ in range(self.config.depth):
+                levels.append(self._level(channels, width, index, emb_width))
+                channels = width
+                skips.append(channels)
+            if index < len(widths) - 1:
+                levels.append(Level(ResBlock(channels, channels, emb_width, resample="down"), None))
+                skips.append(channels)
+        return levels, skips
+
+    def _build_up(self, widths: list[int], emb_width: int, skips: list[int]) -> nn.ModuleList:
+        """Return the way up: each group takes a skip; the last of a level doubles the grid."""
+        levels, channels, skips = nn.ModuleList(), widths[-1], list(skips)
+        for index in reversed(range(len(widths))):
+            for _ in range(self.config.depth + 1):
+                levels.append(self._level(channels + skips.pop(), widths[index], index, emb_width))
+                channels = widths[index]
+            if index > 0:
+                levels.append(Level(ResBlock(channels, channels, emb_width, resample="up"), None))
+        return levels
+
+    def forward(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        *,
+        vector: Tensor | None = None,
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
+        low: Tensor | None = None,
+    ) -> Tensor:
+        """Predict the target.
+
+        Args:
+            x_t: noisy pictures [b, c, h, w]; h and w divisible by patch * 2**(levels - 1).
+            t: timesteps [b].
+            vector: added to the timestep embedding [b, vector_width].
+            context: tokens that attention also looks at [b, l, context_width].
+            context_mask: True where a context token is real [b, l].
+            low: low-resolution picture on the stem's grid [b, condition_channels, h/patch, w/patch].
+        """
+        emb = self.time(timestep_embedding(t, self.config.channels))
+        if self.vector is not None and vector is not None:
+            emb = emb + self.vector(vector)
+        h = functional.pixel_unshuffle(x_t, self.config.patch)
+        h = self.stem(h if low is None else torch.cat([h, low], dim=1))
+        skips = [h]
+        for level in self.down:
+            h = level(h, emb, context, context_mask)
+            skips.append(h)
+        for level in self.middle:
+            h = level(h, emb, context, context_mask)
+        for level in self.up:
+            takes_skip = level.block.resample == "none"
+            h = torch.cat([h, skips.pop()], dim=1) if takes_skip else h
+            h = level(h, emb, context, context_mask)
+        h = self.out(functional.silu(self.out_norm(h)))
+        return functional.pixel_shuffle(h, self.config.patch)
