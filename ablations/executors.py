@@ -64,6 +64,3 @@ def load(unit: Unit, store: Store, workshop: Any) -> Any:
 
 def _load_all(units: Iterable[Unit], store: Store, workshop: Any) -> list[Any]:
     return [load(unit, store, workshop) for unit in units]
-
-
-EXECUTORS: dict[str, type[LocalExecutor]] = {"local": LocalExecutor}

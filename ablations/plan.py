@@ -24,7 +24,7 @@ from ablations.tasks import (
 )
 from ablations.units import Unit, in_order
 from ablations.workshop import Judge
-from dalle2eval.records import ArmSpec, Plan, Prompt, SampleKey
+from dalle2eval.records import ArmSpec, InputError, Plan, Prompt, SampleKey
 
 SHARD = 16
 JUDGED_SIZE = 64  # pixels: what the judge and the reader look at
@@ -218,4 +218,9 @@ def _reference_pairs(plan: Plan) -> Iterator[tuple[Prompt, SampleKey]]:
 
 def _references(plan: Plan, judges: Judges) -> Iterator[Unit]:
     for prompts, keys in _batches(list(_reference_pairs(plan))):
+        for prompt in prompts:
+            if prompt.facts is None:
+                raise InputError(
+                    f"distances need real pictures; the scene of prompt {prompt.id!r} is not known"
+                )
         yield reference_unit(judges.judge, prompts, keys, JUDGED_SIZE)

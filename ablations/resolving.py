@@ -75,12 +75,14 @@ def resolve(
     suite = loaded.suite
     _check_tables(loaded, tables)
     seed = suite.seed if choice.seed is None else choice.seed
+    arms = _choose(_expand_arms(loaded, planner), choice.arms)
+    _check_sizes(loaded, planner, arms[0])
     return Plan(
         suite=loaded.name,
         question=suite.question,
         finding=suite.finding.model_dump() if suite.finding else None,
         model={"name": planner.name, "weights": planner.weights},
-        arms=_choose(_expand_arms(loaded, planner), choice.arms),
+        arms=arms,
         prompts=_all_prompts(loaded, load_prompts, choice.limit),
         seeds=tuple(range(seed, seed + suite.samples_per_prompt)),
         metrics=tuple(dict.fromkeys(suite.metrics)),
@@ -95,6 +97,16 @@ def _options(suite: Suite) -> dict[str, Any]:
     if suite.showcase is not None:
         sizes[SHOWCASE] = suite.showcase.size
     return {"sizes": sizes, "references_per_prompt": suite.reference_images.n_per_prompt}
+
+
+def _check_sizes(loaded: LoadedSuite, planner: Planner, arm: ArmSpec) -> None:
+    suite = loaded.suite
+    asked: list[tuple[Path, int]] = [(("sizes", tag), size) for tag, size in suite.sizes.items()]
+    if suite.showcase is not None:
+        asked.append((("showcase", "size"), suite.showcase.size))
+    for path, size in asked:
+        with _at(loaded, path):
+            planner.plan_stages(arm.settings, size)
 
 
 def _all_prompts(

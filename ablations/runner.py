@@ -9,7 +9,7 @@ from __future__ import annotations
 import resource
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Site:
 
     Attributes:
         folder: the run folder.
-        environment: content of ``environment.json``.
+        environment: describes this machine, for ``environment.json``; asked once a folder.
         notes: cautions to print beside the numbers.
     """
 
@@ -54,7 +54,7 @@ class Site:
     store: Store
     workshop: Workshop
     executor: Executor
-    environment: Mapping[str, Any]
+    environment: Callable[[], Mapping[str, Any]]
     notes: Sequence[str] = ()
     watcher: Watcher = field(default_factory=Silent)
 
@@ -91,7 +91,7 @@ def open_folder(work: Work, site: Site) -> Events:
     resumed = check_same_plan(site.folder, work.plan)
     check_writable(site.folder, "--out")
     if not resumed:
-        write_json(site.folder / "environment.json", site.environment)
+        write_json(site.folder / "environment.json", site.environment())
         write_plan(site.folder, work.plan)
     return Events(site.folder / "events.jsonl")
 

@@ -1,0 +1,25 @@
+"""Evaluation and ablation of text-to-image models, with a complete reference DALL·E 2 inside.
+
+    import dalle2eval
+    folder = dalle2eval.run("quick", out="runs/x")
+
+Each command of the command line is a function here; nothing heavy is imported before it is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dalle2eval.api import plan, report, run, sample, train
+
+__all__ = ["plan", "report", "run", "sample", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the front door when one of its functions is first asked for (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module 'dalle2eval' has no attribute {name!r}")
+    from dalle2eval import api
+
+    return getattr(api, name)

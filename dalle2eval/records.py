@@ -78,7 +78,9 @@ class Score:
         if self.value is None and not self.reason:
             raise ValueError(f"score {self.metric} of {self.key} has neither a value nor a reason")
         if self.value is not None and not math.isfinite(self.value):
-            raise ValueError(f"score {self.metric} of {self.key} is {self.value}; use None and a reason")
+            raise ValueError(
+                f"score {self.metric} of {self.key} is {self.value}; use None and a reason"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +118,13 @@ class Estimate:
                 raise ValueError(f"estimate {self.metric} has neither a value nor a reason")
             return
         if self.low is None or self.high is None or self.n < 1 or not self.method:
-            raise ValueError(f"estimate {self.metric} = {self.value} needs low, high, n >= 1 and method")
+            raise ValueError(
+                f"estimate {self.metric} = {self.value} needs low, high, n >= 1 and method"
+            )
         if not all(math.isfinite(x) for x in (self.value, self.low, self.high)):
-            raise ValueError(f"estimate {self.metric} is not finite: {self.value} [{self.low}, {self.high}]")
+            raise ValueError(
+                f"estimate {self.metric} is not finite: {self.value} [{self.low}, {self.high}]"
+            )
         if not self.low <= self.high:
             raise ValueError(f"estimate {self.metric}: low {self.low} is above high {self.high}")
 

@@ -1,7 +1,7 @@
 """A complete reference DALL·E 2 (Ramesh et al. 2022): CLIP, prior, decoder, upsamplers.
 
-    from reference_model import load
-    images = load("scenes").generate(["a red circle"], seeds=[0], guidance_scale=3.0)
+from reference_model import load
+images = load("scenes").generate(["a red circle"], seeds=[0], guidance_scale=3.0)
 """
 
 from __future__ import annotations

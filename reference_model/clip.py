@@ -1,7 +1,8 @@
 """CLIP: the text embedding z_t, the image embedding z_i and per-token text states.
 
-Architectures and the BPE tokenizer are open_clip's own (Ilharco et al.); the weights of the scenes preset
-are trained here, with a compact vocabulary (`tokenizer.py`). Radford et al. 2021 (arXiv 2103.00020).
+Architectures and the BPE tokenizer are open_clip's own (Ilharco et al.); the weights of the scenes
+preset are trained here, with a compact vocabulary (`tokenizer.py`). Radford et al. 2021 (arXiv
+2103.00020).
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Clip(nn.Module):
 
     def __init__(self, config: ClipConfig, vocabulary: Sequence[int]) -> None:
         super().__init__()
-        from open_clip.model import CLIP  # noqa: PLC0415  (the import takes seconds)
+        from open_clip.model import CLIP
 
         self.config = config
         self.tokenizer = CompactTokenizer(vocabulary, config.text["context_length"])

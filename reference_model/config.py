@@ -1,7 +1,7 @@
 """Named architectures (presets) of the reference DALL·E 2, as frozen data.
 
-Sizes of the paper: Ramesh et al. 2022 (arXiv 2204.06125), Table 3. The scenes preset is the small stack
-whose trained weights lie in `reference_model/weights/`.
+Sizes of the paper: Ramesh et al. 2022 (arXiv 2204.06125), Table 3. The scenes preset is the small
+stack whose trained weights lie in `reference_model/weights/`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ class PriorConfig:
 
     Attributes:
         target: what the network is trained to output.
-        embedding_scale: how unit-length z_i is brought to the scale of diffusion: ``per-dimension`` mean
-            and deviation (Karlo), ``sqrt-d`` (DALLE2-pytorch) or the constant 17.2 (paper, App. C).
-        text_dropout: probability of replacing the text by the null condition in training (paper: 10%).
+        embedding_scale: how unit-length z_i is brought to the scale of diffusion: ``per-dimension``
+            mean and deviation (Karlo), ``sqrt-d`` (DALLE2-pytorch) or the constant 17.2 (paper,
+            App. C).
+        text_dropout: probability of replacing the text by the null condition in training (paper:
+            10%).
     """
 
     z_dim: int
@@ -81,7 +83,7 @@ class UnetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextEncoderConfig:
-    """The decoder's own text encoder (GLIDE, Nichol et al. 2021): bidirectional, learned padding."""
+    """The decoder's own text encoder (GLIDE): looks both ways, learned padding."""
 
     context_length: int
     width: int
@@ -180,7 +182,9 @@ def scenes() -> StackConfig:
         upsampler_1024=UpsamplerConfig(
             low_size=256,
             high_size=1024,
-            unet=UnetConfig(patch=4, channels=24, multipliers=(1, 2), depth=1, condition_channels=3),
+            unet=UnetConfig(
+                patch=4, channels=24, multipliers=(1, 2), depth=1, condition_channels=3
+            ),
             schedule="linear",
         ),
     )
@@ -225,7 +229,9 @@ def tiny() -> StackConfig:
             text=TextEncoderConfig(context_length=24, width=32, depth=1, heads=2),
         ),
         upsampler_256=UpsamplerConfig(low_size=16, high_size=32, unet=upsampling),
-        upsampler_1024=UpsamplerConfig(low_size=32, high_size=64, unet=upsampling, schedule="linear"),
+        upsampler_1024=UpsamplerConfig(
+            low_size=32, high_size=64, unet=upsampling, schedule="linear"
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """The stack: caption to z_i to 64 px to 256 px to 1024 px, in stages that can be run one by one.
 
-Each stage is a pure function of its settings, its weights, the prompts, the noise keys and the stage
-before; networks are loaded when a stage first runs, so that planning needs no torch.
+Each stage is a pure function of its settings, its weights, the prompts, the noise keys and the
+stage before; networks are loaded when a stage first runs, so that planning needs no torch.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ class DALLE2:
         """Sides in pixels of the pictures that each stage makes, smallest first."""
         decoder = self.manifest.part("decoder").config["image_size"]
         present = [u for u in UPSAMPLERS if u.replace("_", "-") in self.manifest.parts]
-        return (decoder, *(self.manifest.part(u.replace("_", "-")).config["high_size"] for u in present))
+        return (
+            decoder,
+            *(self.manifest.part(u.replace("_", "-")).config["high_size"] for u in present),
+        )
 
     def resolve_settings(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Return every setting with ``changes`` applied; ValueError names what is allowed."""
@@ -109,7 +112,7 @@ class DALLE2:
         Returns:
             float32 [n, d] embeddings, or uint8 [n, h, w, 3] pictures.
         """
-        import torch  # noqa: PLC0415  (planning needs no torch)
+        import torch
 
         with torch.inference_mode():
             if stage.name == "conditioning":
@@ -164,7 +167,9 @@ class DALLE2:
     ) -> NDArray[np.float32]:
         kind = stage.settings["conditioning"]
         if kind == "caption":
-            return np.zeros((len(prompts), self.manifest.part("decoder").config["z_dim"]), np.float32)
+            return np.zeros(
+                (len(prompts), self.manifest.part("decoder").config["z_dim"]), np.float32
+            )
         text = self.network("clip").encode_text(prompts)
         if kind == "text-embedding":
             return text.z_t.float().cpu().numpy()
@@ -185,9 +190,9 @@ class DALLE2:
         noise_keys: Sequence[tuple[str, int]],
         z_i: NDArray[Any],
     ) -> NDArray[np.uint8]:
-        import torch  # noqa: PLC0415
+        import torch
 
-        from reference_model.clip import to_uint8  # noqa: PLC0415
+        from reference_model.clip import to_uint8
 
         decoder = self.network("decoder")
         given = None if stage.settings["null_z"] else torch.from_numpy(z_i).to(self.device)
@@ -204,10 +209,11 @@ class DALLE2:
     def _upsample(
         self, stage: Stage, noise_keys: Sequence[tuple[str, int]], low: NDArray[Any]
     ) -> NDArray[np.uint8]:
-        from reference_model.clip import to_model_range, to_uint8  # noqa: PLC0415
+        from reference_model.clip import to_model_range, to_uint8
 
         upsampler = self.network(stage.name.replace("_", "-"))
-        # One picture at a time above 256 px: a batch of 1024 px pictures would not fit small machines.
+        # One picture at a time above 256 px: a batch of 1024 px pictures would not fit
+        # small machines.
         step = len(low) if stage.image_size <= 256 else 1  # noqa: PLR2004
         made = [
             upsampler.sample(
@@ -223,7 +229,7 @@ class DALLE2:
     @functools.cached_property
     def device(self) -> str:
         """Return where the networks run."""
-        import torch  # noqa: PLC0415
+        import torch
 
         if self._device != "auto":
             return self._device
@@ -246,11 +252,11 @@ def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
     Raises:
         CheckpointError: the part is missing, damaged, or of a kind that is not known here.
     """
-    from reference_model.checkpoint import load_part  # noqa: PLC0415
-    from reference_model.clip import Clip  # noqa: PLC0415
-    from reference_model.decoder import Decoder  # noqa: PLC0415
-    from reference_model.prior import DiffusionPrior  # noqa: PLC0415
-    from reference_model.upsamplers import Upsampler  # noqa: PLC0415
+    from reference_model.checkpoint import load_part
+    from reference_model.clip import Clip
+    from reference_model.decoder import Decoder
+    from reference_model.prior import DiffusionPrior
+    from reference_model.upsamplers import Upsampler
 
     kinds = {
         "clip": (Clip, ClipConfig),

@@ -1,8 +1,8 @@
 """The decoder (paper §2.1): an ADM U-Net to 64 px, conditioned on z_i and on the caption.
 
-z_i enters twice: projected and added to the timestep embedding, and projected to extra context tokens
-that stand before the text states. The text states come from a text encoder of the decoder's own, as in
-GLIDE. Either condition can be the null one: a learned z_i, the empty caption.
+z_i enters twice: projected and added to the timestep embedding, and projected to extra context
+tokens that stand before the text states. The text states come from a text encoder of the decoder's
+own, as in GLIDE. Either condition can be the null one: a learned z_i, the empty caption.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Decoder(nn.Module):
         """Predict the target for x_t [b, 3, h, w]."""
         return self.unet(x_t, t, vector=vector, context=context)
 
-    def sample(  # noqa: PLR0913  (the paper's knobs, all by name)
+    def sample(
         self,
         z_i: Tensor | None,
         prompts: Sequence[str],

@@ -55,9 +55,9 @@ class ClipEmbedder:
 
     def embed_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return features [n, d] of uint8 [n, h, w, 3], before normalisation."""
-        import torch  # noqa: PLC0415
+        import torch
 
-        from reference_model.clip import to_model_range  # noqa: PLC0415
+        from reference_model.clip import to_model_range
 
         with torch.inference_mode():
             parts = [
@@ -73,7 +73,7 @@ class ClipEmbedder:
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit-length text features [n, d]."""
-        import torch  # noqa: PLC0415
+        import torch
 
         with torch.inference_mode():
             parts = [

@@ -1,7 +1,7 @@
 """What a folder of weights holds, read without torch: configs, vocabularies and hashes.
 
-    weights/<name>/manifest.json        {"format", "name", "parts": {part: {kind, file, sha256, config, ...}}}
-    weights/<name>/<part>.safetensors
+    weights/<name>/manifest.json        {"format", "name", "parts": {part: {kind, file, sha256,
+    config, ...}}} weights/<name>/<part>.safetensors
 
 A plan needs hashes, not weights, so it can be made (and found to be cached) without loading torch.
 """
@@ -55,7 +55,8 @@ class Manifest:
         """
         if name not in self.parts:
             raise CheckpointError(
-                f"weights {self.name!r} have no part {name!r}; they have {', '.join(sorted(self.parts))}"
+                f"weights {self.name!r} have no part {name!r}; "
+                f"they have {', '.join(sorted(self.parts))}"
             )
         return self.parts[name]
 
@@ -65,7 +66,7 @@ class Manifest:
 
 
 def user_folder() -> Path:
-    """Return where weights that are not bundled are kept (DALLE2EVAL_WEIGHTS, else the user cache)."""
+    """Return where weights that are not bundled lie (DALLE2EVAL_WEIGHTS, else the user cache)."""
     if custom := os.environ.get("DALLE2EVAL_WEIGHTS"):
         return Path(custom)
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -109,7 +110,9 @@ def read_manifest(name: str | Path) -> Manifest:
 def _part(data: dict[str, Any], path: Path) -> Part:
     part = Part(**{**data, "vocabulary": tuple(data.get("vocabulary", ()))})
     if Path(part.file).name != part.file:
-        raise CheckpointError(f"{path}: file {part.file!r} must be a plain name beside the manifest")
+        raise CheckpointError(
+            f"{path}: file {part.file!r} must be a plain name beside the manifest"
+        )
     return part
 
 
@@ -127,7 +130,9 @@ def verify(manifest: Manifest, name: str) -> None:
     """
     path, part = manifest.path(name), manifest.part(name)
     if not path.is_file():
-        raise CheckpointError(f"{path} is missing; reinstall the package or import the weights again")
+        raise CheckpointError(
+            f"{path} is missing; reinstall the package or import the weights again"
+        )
     found = file_sha256(path)
     if found != part.sha256:
         raise CheckpointError(

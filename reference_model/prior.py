@@ -1,8 +1,9 @@
 """The diffusion prior (paper §2.2): from a caption to the image embedding that it might have.
 
-A causal transformer over [text states, z_t, timestep, noised z_i, final query]; the output at the query
-is the prediction. Diffusion runs on a scaled z_i, because the noise schedule assumes entries of about
-unit size while a unit-length vector has entries of 1/sqrt(d); the scale is a named setting.
+A causal transformer over [text states, z_t, timestep, noised z_i, final query]; the output at the
+query is the prediction. Diffusion runs on a scaled z_i, because the noise schedule assumes entries
+of about unit size while a unit-length vector has entries of 1/sqrt(d); the scale is a named
+setting.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from reference_model.diffusion.targets import denoiser
 from reference_model.transformer import Transformer, timestep_embedding
 
 PAPER_SCALE = 17.2  # App. C: matches the variance of ImageNet pixels in [-1, 1] for d = 1024
-CLIP_DEVIATIONS = 6.0  # x0_hat is clamped to so many deviations of z_i: wide enough to cut nothing true
+CLIP_DEVIATIONS = (
+    6.0  # x0_hat is clamped to so many deviations of z_i: wide enough to cut nothing true
+)
 
 
 class DiffusionPrior(nn.Module):
@@ -64,10 +67,14 @@ class DiffusionPrior(nn.Module):
 
     def clip_range(self) -> float:
         """Return where x0_hat is clamped, in the scaled units."""
-        unit = 1.0 if self.config.embedding_scale != "paper-17.2" else PAPER_SCALE / self.config.z_dim**0.5
+        unit = (
+            1.0
+            if self.config.embedding_scale != "paper-17.2"
+            else PAPER_SCALE / self.config.z_dim**0.5
+        )
         return CLIP_DEVIATIONS * unit
 
-    def forward(  # noqa: PLR0913, PLR0917  (the sequence of the paper, in its order)
+    def forward(
         self, x_t: Tensor, t: Tensor, states: Tensor, mask: Tensor, z_t: Tensor, known: Tensor
     ) -> Tensor:
         """Predict the target.
@@ -90,7 +97,7 @@ class DiffusionPrior(nn.Module):
         return self.out(hidden[:, -1])
 
     def _mask(self, mask: Tensor, given: Tensor) -> Tensor:
-        """Causal, and padding is never looked at; the null text is one token. [b, 1, l + 4, l + 4]."""
+        """Causal, blind to padding; the null text is one token. [b, 1, l + 4, l + 4]."""
         b, length = mask.shape
         first = torch.zeros_like(mask)
         first[:, 0] = True
@@ -102,7 +109,7 @@ class DiffusionPrior(nn.Module):
         itself = torch.eye(total, dtype=torch.bool, device=mask.device)
         return ((columns[:, None, :] & causal) | itself)[:, None]
 
-    def sample(  # noqa: PLR0913
+    def sample(
         self,
         text: tuple[Tensor, Tensor, Tensor],
         noise_keys: Sequence[NoiseKey],
@@ -120,7 +127,7 @@ class DiffusionPrior(nn.Module):
             guidance_scale: classifier-free, 1 = off, as in the paper.
             candidates: how many z_i are drawn for each prompt.
         """
-        z_t, states, mask = text
+        z_t = text[0]
         noise = KeyedNoise(noise_keys, "prior", z_t.device)
         draws = torch.stack(
             [
@@ -142,7 +149,5 @@ class DiffusionPrior(nn.Module):
             (states, mask, z_t, ~known),
             guidance_scale,
         )
-        denoise = denoiser(
-            network, self.config.target, self.schedule, clip_range=self.clip_range()
-        )
+        denoise = denoiser(network, self.config.target, self.schedule, clip_range=self.clip_range())
         return self.unscale(ddim(denoise, self.schedule, x_T, steps=steps))

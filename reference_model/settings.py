@@ -1,7 +1,7 @@
 """Every knob of sampling, with its range and default, and the stages that a setting of them makes.
 
-Torch-free, so that a plan can be made and found cached without loading a network. Knobs are named as one
-would say them, prefixed by their stage (`prior_steps`, `decoder_steps`).
+Torch-free, so that a plan can be made and found cached without loading a network. Knobs are named
+as one would say them, prefixed by their stage (`prior_steps`, `decoder_steps`).
 """
 
 from __future__ import annotations

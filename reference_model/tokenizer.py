@@ -1,8 +1,8 @@
-"""CLIP's BPE with a compact vocabulary: an unknown token is spelled in bytes, so nothing is unknown.
+"""CLIP's BPE with a compact vocabulary: an unknown token is spelled in bytes.
 
 open_clip's tokenizer has 49,408 tokens; a small world uses a few hundred, and an embedding row that
-training never touched says nothing. A `CompactTokenizer` keeps the rows that were seen, and spells any
-other token by BPE's own 512 byte units (a byte inside a word, a byte at its end).
+training never touched says nothing. A `CompactTokenizer` keeps the rows that were seen, and spells
+any other token by BPE's own 512 byte units (a byte inside a word, a byte at its end).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PAD = 0  # compact id of padding; start and end of text are the two highest ids
 
 @functools.cache
 def _bpe() -> Any:
-    from open_clip.tokenizer import SimpleTokenizer  # noqa: PLC0415  (imports take seconds)
+    from open_clip.tokenizer import SimpleTokenizer
 
     return SimpleTokenizer()
 
@@ -47,7 +47,8 @@ class CompactTokenizer:
     ) -> Tensor:
         """Encode texts; with ``spell_probability`` > 0, spell that share of tokens at random.
 
-        Spelling known tokens in training teaches the byte units (BPE-dropout, Provilkov et al. 2020).
+        Spelling known tokens in training teaches the byte units (BPE-dropout, Provilkov et al.
+        2020).
         """
         rng = np.random.Generator(np.random.PCG64(seed)) if spell_probability else None
         out = torch.full((len(texts), self.context_length), PAD, dtype=torch.int64)

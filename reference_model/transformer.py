@@ -1,4 +1,4 @@
-"""A pre-norm transformer, shared by the prior (causal) and the decoder's text encoder (not causal)."""
+"""A pre-norm transformer, shared by the prior (causal) and the text encoder (not causal)."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class Transformer(nn.Module):
         self.final_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Map [b, l, width] to the same shape; mask [b|1, 1, l, l] is True where q may look at k."""
+        """Map [b, l, width] to the same shape; mask [b, 1, l, l], True where q may look at k."""
         for block in self.blocks:
             x = block(x, mask)
         return self.final_norm(x)
 
 
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
-    """Return sinusoidal features [b, width] of timesteps [b], cosines first (Vaswani et al. 2017)."""
+    """Return features [b, width] of timesteps [b], cosines first (Vaswani et al. 2017)."""
     half = width // 2
     frequencies = torch.exp(
         -math.log(10_000) * torch.arange(half, dtype=torch.float32, device=t.device) / half

@@ -1,8 +1,9 @@
-"""The ADM U-Net (Dhariwal & Nichol 2021, arXiv 2105.05233): one file, used by decoder and upsamplers.
+"""The ADM U-Net (Dhariwal & Nichol 2021, arXiv 2105.05233) of decoder and upsamplers.
 
 Residual blocks with timestep-dependent scale and shift (AdaGN), resampling inside residual blocks
-(BigGAN), and attention whose keys also hold the context tokens (GLIDE). A pixel-unshuffle before the
-stem lets a small network work on a coarser grid. Resolution-free: without attention it is convolutional.
+(BigGAN), and attention whose keys also hold the context tokens (GLIDE). A pixel-unshuffle before
+the stem lets a small network work on a coarser grid. Resolution-free: without attention it is
+convolutional.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def _zero(module: nn.Module) -> nn.Module:
 
 
 class ResBlock(nn.Module):
-    """Two convolutions around a timestep-dependent scale and shift; may halve or double the grid."""
+    """Two convolutions around a timestep's scale and shift; may halve or double the grid."""
 
     def __init__(
         self, channels: int, out_channels: int, emb_width: int, *, resample: str = "none"
@@ -187,7 +188,8 @@ class Unet(nn.Module):
             vector: added to the timestep embedding [b, vector_width].
             context: tokens that attention also looks at [b, l, context_width].
             context_mask: True where a context token is real [b, l].
-            low: low-resolution picture on the stem's grid [b, condition_channels, h/patch, w/patch].
+            low: low-resolution picture on the stem's grid [b, condition_channels, h/patch,
+                w/patch].
         """
         emb = self.time(timestep_embedding(t, self.config.channels))
         if self.vector is not None and vector is not None:

@@ -1,4 +1,4 @@
-"""Upsamplers 64 to 256 and 256 to 1024 (paper §2.1): convolutional, no attention, no text, no guidance.
+"""Upsamplers 64 to 256 and 256 to 1024 (paper §2.1): convolutional, no attention, no text.
 
 Trained on crops with corrupted conditioning, so that the flaws of the stage below are not copied;
 fully convolutional, so sampling runs on the whole picture. Few DDIM steps.
@@ -40,7 +40,9 @@ class Upsampler(nn.Module):
         factor = self.config.unet.patch * self.config.low_size // self.config.high_size
         return functional.pixel_unshuffle(low, factor) if factor > 1 else low
 
-    def sample(self, low: Tensor, noise_keys: Sequence[NoiseKey], *, steps: int, stage: str) -> Tensor:
+    def sample(
+        self, low: Tensor, noise_keys: Sequence[NoiseKey], *, steps: int, stage: str
+    ) -> Tensor:
         """Return pictures in [-1, 1], [b, 3, H, W] with H = factor * h, by DDIM."""
         factor = self.config.high_size // self.config.low_size
         height, width = low.shape[-2] * factor, low.shape[-1] * factor

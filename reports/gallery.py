@@ -41,6 +41,7 @@ class Tile:
     alt: str
     size: int
     verdicts: tuple[Verdict, ...]
+    scores: Mapping[str, float | None]
     read: str
 
 
@@ -135,6 +136,7 @@ def tile(run: RunRecord, picture: Picture, thumbnails: Thumbnails) -> Tile:
         alt=f"{shorten(picture.arm, 60)}, seed {picture.key.seed}: {shorten(prompt)}",
         size=picture.size,
         verdicts=tuple(map(_verdict, verdicts)),
+        scores={score.metric: score.value for score in scores},
         read="; ".join(filter(None, reads)),
     )
 

@@ -1,12 +1,14 @@
-"""The report as one HTML file: no script, no request, everything escaped.
+"""The report as one HTML file: no request, everything escaped, whole without its script.
 
-Jinja escapes every value (autoescape), and the page's own content security policy forbids
-scripts and any load but of data: pictures, so that a hostile prompt stays text even if an escape
-were forgotten.
+Jinja escapes every value (autoescape), and the page's own content security policy allows one script
+by its hash and no load but of data: pictures, so that a hostile prompt stays text even if an escape
+were forgotten. The script adds filters, a lightbox and sorting to what stands there already.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +28,7 @@ from reports.pictures import Thumbnails
 from reports.plots import guidance_curve, guidance_plots
 from reports.run_record import RunRecord
 from reports.tables import arm_tables, breakdowns, changes_text
+from reports.wording import wording
 
 TEMPLATES = Path(__file__).parent / "templates"
 _BRACKETS = re.compile(r"(\([^()]*\))")
@@ -50,8 +53,22 @@ def html(run: RunRecord) -> str:
         "worst": max(probes, key=lambda probe: probe.failed).metric if probes else None,
         "cautions": cautions(run, thumbnails),
         "environment": _environment(run.environment),
+        **_browser(run),
     }
     return _engine().get_template("report.html.j2").render(page)
+
+
+def _browser(run: RunRecord) -> dict[str, Any]:
+    """Return what the picture browser can filter and sort by, and its script."""
+    script = (TEMPLATES / "browser.js").read_text("utf-8")
+    judged = dict.fromkeys(score.metric for _, score in run.all_scores())
+    return {
+        "verdict_metrics": [metric for metric in judged if wording(metric).share],
+        "score_metrics": list(judged),
+        "tags": list(dict.fromkeys(tag for prompt in run.plan.prompts for tag in prompt.tags)),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
 
 
 def _engine() -> jinja2.Environment:

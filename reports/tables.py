@@ -50,7 +50,7 @@ class Cell:
     """One number as text; ``value`` is empty when it is not known, and then ``reason`` says why.
 
     Attributes:
-        share: the value as a share of 1 where it is a pass rate, for a bar; else None.
+        number: the value itself, to sort by and to draw; None when it is not known.
         footnotes: letters of the table's footnotes.
     """
 
@@ -62,7 +62,7 @@ class Cell:
     best: bool = False
     difference: Difference | None = None
     footnotes: tuple[str, ...] = ()
-    share: float | None = None
+    number: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +213,7 @@ def _cell(
         best=estimate.value == best,
         difference=difference,
         footnotes=letters,
-        share=estimate.value if style.unit == "%" else None,
+        number=estimate.value,
     )
 
 

@@ -84,5 +84,5 @@ def make_site(folder, store, *, model=None, probe=None, executor=None):
             probes={"composition": probe or FakeProbe()},
         ),
         executor=executor or LocalExecutor(),
-        environment={"python": "3"},
+        environment=lambda: {"python": "3"},
     )

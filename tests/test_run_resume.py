@@ -1,4 +1,4 @@
-"""Killed at any moment and called again, a run ends in the same bytes, and nothing half is whole."""
+"""Killed at any moment and called again, a run ends in the same bytes; half is never whole."""
 
 import json
 import signal

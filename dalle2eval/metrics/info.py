@@ -6,9 +6,28 @@ from dataclasses import dataclass
 from typing import Literal
 
 Needs = Literal[
-    "features+reference", "features", "features+groups", "images+texts", "image", "image+prompt"
+    "features",
+    "features+reference",
+    "features+groups",
+    "features+training",
+    "images+texts",
+    "images+head",
+    "image+prompt",
 ]
-Estimator = Literal["mean", "proportion", "frechet", "kernel", "cmmd", "vendi", "within-prompt"]
+Estimator = Literal[
+    "mean",
+    "proportion",
+    "frechet",
+    "frechet-corrected",
+    "kernel",
+    "cmmd",
+    "vendi",
+    "within-prompt",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +37,8 @@ class MetricInfo:
     Attributes:
         higher_is_better: the direction; None when neither end is good in itself.
         needs: its inputs: features of the generated images, of a reference set, the prompt of each
-            image (groups), aligned image and text features, or one image with or without what its
-            prompt asks for.
+            image (groups), the model's training set and held-out real images (training), aligned
+            image and text features, a trained head, or one image and what its prompt asks for.
         estimator: how its interval is made (see ``dalle2eval.statistics``).
         unit: of its value; empty for a pure number.
         source: the paper or the definition.

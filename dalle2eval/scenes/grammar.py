@@ -52,7 +52,8 @@ class Scene:
 
     Attributes:
         objects: in caption order; a relation holds from the first to the second.
-        counted: whether the caption states the number (``one red circle`` against ``a red circle``).
+        counted: whether the caption states the number (``one red circle`` against ``a red
+            circle``).
         relation: one of `RELATIONS`, or None when the two objects may stand anywhere.
         word: upper-case letters; then ``word_colour`` is set and there are no objects.
     """
@@ -161,24 +162,36 @@ def parse(text: str) -> Scene:
 
 
 def _parse_phrase(phrase: str) -> Scene | None:
-    if match := _PATTERNS["word"].fullmatch(phrase):
-        return Scene(word=match[1], word_colour=match[2])
-    if match := _PATTERNS["pair"].fullmatch(phrase):
-        first, second = _object(match, 1), _object(match, 5)
-        return Scene(objects=(first, second), relation=None if match[4] == "and" else match[4])
-    if match := _PATTERNS["count"].fullmatch(phrase):
-        return Scene(objects=(_object(match, 2),) * (COUNTS.index(match[1]) + 1), counted=True)
-    if match := _PATTERNS["single"].fullmatch(phrase):
-        return Scene(objects=(_object(match, 1),))
+    for name, read in _READERS.items():
+        if match := _PATTERNS[name].fullmatch(phrase):
+            return read(match)
     return None
+
+
+def _read_pair(match: re.Match[str]) -> Scene:
+    relation = None if match[4] == "and" else match[4]
+    return Scene(objects=(_object(match, 1), _object(match, 5)), relation=relation)
+
+
+def _read_count(match: re.Match[str]) -> Scene:
+    number = COUNTS.index(match[1]) + 1
+    return Scene(objects=(_object(match, 2),) * number, counted=True)
 
 
 def _object(match: re.Match[str], group: int) -> SceneObject:
     return SceneObject(size=match[group], colour=match[group + 1], shape=match[group + 2])
 
 
+_READERS = {
+    "word": lambda match: Scene(word=match[1], word_colour=match[2]),
+    "pair": _read_pair,
+    "count": _read_count,
+    "single": lambda match: Scene(objects=(_object(match, 1),)),
+}
+
+
 def is_held_out(scene: Scene) -> bool:
-    """Say whether training never draws this scene: a held-out pair, word or, by hash, composition."""
+    """Say whether training never draws this scene: held-out pair, word or (by hash) pairing."""
     if scene.word is not None:
         return scene.word in HELD_OUT_WORDS
     if any((item.colour, item.shape) in HELD_OUT_PAIRS for item in scene.objects):

@@ -1,7 +1,8 @@
 """From a scene to a picture's geometry: where each thing stands, drawn at random by seed.
 
-Coordinates and radii are shares of the picture's side (x right, y down), so one layout renders at any
-size. The rules here are the meaning of the relations; the reader (`reader.py`) tests the same rules.
+Coordinates and radii are shares of the picture's side (x right, y down), so one layout renders at
+any size. The rules here are the meaning of the relations; the reader (`reader.py`) tests the same
+rules.
 """
 
 from __future__ import annotations

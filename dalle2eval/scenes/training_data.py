@@ -1,7 +1,8 @@
 """The procedural world as training data: sample k is a pure function of (stream, k).
 
-Held-out scenes are never drawn unless asked for: a judge must know them, a generator must not. Streams
-keep the data of different networks apart, so a judge never saw a picture that trained a generator.
+Held-out scenes are never drawn unless asked for: a judge must know them, a generator must not.
+Streams keep the data of different networks apart, so a judge never saw a picture that trained a
+generator.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class SceneSource:
         return self._render([self._sample(start + k) for k in range(n)], start, size)
 
     def contrastive_batch(self, start: int, n: int, size: int) -> Captioned:
-        """Like `batch`, but every second sample is a near miss of the one before, where it has one."""
+        """Like `batch`, but every second sample is a near miss of the one before, if it has one."""
         scenes = [self._sample(start + k) for k in range(n)]
         for k in range(1, n, 2):
             scenes[k] = self._near_miss(scenes[k - 1], start + k) or scenes[k]

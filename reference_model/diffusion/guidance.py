@@ -1,6 +1,6 @@
 """Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598) in one batched network call.
 
-guided = null + s (conditional - null). s = 1 is off, and then the null half is not computed at all, so
+guided = null + s (conditional - null). s = 1 is off, and then the null half is not computed, so
 that scale 1 is bit for bit the unguided network. The paper's w is s - 1.
 """
 

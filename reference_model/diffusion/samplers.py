@@ -1,10 +1,12 @@
 """Samplers: one plain function each, from pure noise x_T to x0.
 
-Each takes a `Denoiser` and makes exactly ``steps`` calls of it, the first at T-1, the last move to x0.
+Each takes a `Denoiser` and makes exactly ``steps`` calls of it, the first at T-1, the last move to
+x0.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from torch import Tensor
@@ -47,7 +49,9 @@ def ddim(
             return x0_hat
         alpha_bar, alpha_bar_next = (float(schedule.alpha_bar[i]) for i in (t, t_next))
         # Eq. 16: standard deviation of the noise that is put back.
-        std = eta * ((1 - alpha_bar_next) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_next)) ** 0.5
+        std = (
+            eta * ((1 - alpha_bar_next) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_next)) ** 0.5
+        )
         x_t = alpha_bar_next**0.5 * x0_hat + max(1 - alpha_bar_next - std**2, 0.0) ** 0.5 * eps_hat
         if std > 0 and draw is not None:
             x_t = x_t + std * draw()
@@ -68,7 +72,7 @@ def ddpm(
     """
     timesteps = respace(schedule.num_timesteps, steps)
     x_t = x_T
-    for t, t_next in zip(timesteps[:-1], timesteps[1:], strict=True):
+    for t, t_next in itertools.pairwise(timesteps):
         x0_hat, _ = denoise(x_t, t)
         alpha_bar, alpha_bar_next = (float(schedule.alpha_bar[i]) for i in (t, t_next))
         mean_x0, mean_x_t, variance = posterior(alpha_bar, alpha_bar_next)

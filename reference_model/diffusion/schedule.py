@@ -1,6 +1,7 @@
 """Noise schedules: the cumulative signal power alpha_bar at each of T integer steps.
 
-cosine: Nichol & Dhariwal 2021 (arXiv 2102.09672), Eq. 17. linear: Ho et al. 2020 (arXiv 2006.11239) §4.
+cosine: Nichol & Dhariwal 2021 (arXiv 2102.09672), Eq. 17. linear: Ho et al. 2020 (arXiv 2006.11239)
+    §4.
 Step 0 is the least noisy, T-1 the most. Tables are float64.
 """
 
@@ -55,8 +56,8 @@ class Schedule:
 def respace(num_timesteps: int, steps: int) -> list[int]:
     """Return ``steps`` timesteps from T-1 downwards, evenly spaced from the noisy end.
 
-    The first is always T-1 (pure noise) and there are exactly as many as asked for; the sampler's last
-    move goes from the last of them to x0 (Lin et al. 2023, arXiv 2305.08891, "trailing").
+    The first is always T-1 (pure noise) and there are exactly as many as asked for; the sampler's
+    last move goes from the last of them to x0 (Lin et al. 2023, arXiv 2305.08891, "trailing").
 
     Raises:
         ValueError: steps is not between 1 and num_timesteps.

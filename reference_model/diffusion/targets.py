@@ -1,6 +1,7 @@
 """What a network predicts (x0, eps or v) and how one becomes the other.
 
-x_t = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps, and v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x0
+x_t = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps
+v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x0
 (Salimans & Ho 2022, arXiv 2202.00512).
 """
 
@@ -17,7 +18,7 @@ from reference_model.diffusion.schedule import Schedule
 
 
 class Prediction(NamedTuple):
-    """A network's estimate of the clean data and of the noise in x_t; consistent with each other."""
+    """A network's estimate of the clean data and of the noise in x_t, in agreement."""
 
     x0_hat: Tensor
     eps_hat: Tensor
@@ -61,8 +62,8 @@ def denoiser(
 ) -> Denoiser:
     """Wrap a network (x_t, t [b]) -> output as (x_t, t) -> `Prediction`.
 
-    ``clip_range`` clamps x0_hat to [-c, c], and eps_hat follows it: a clamp must suit the data's own
-    scale (1 for images; wider for embeddings, or even a perfect eps network loses its x0).
+    ``clip_range`` clamps x0_hat to [-c, c], and eps_hat follows it: a clamp must suit the data's
+    own scale (1 for images; wider for embeddings, or even a perfect eps network loses its x0).
     """
 
     def denoise(x_t: Tensor, t: int) -> Prediction:

@@ -1,7 +1,7 @@
-"""CLIP's symmetric contrastive loss (Radford et al. 2021, Fig. 3), with equal captions not repelled.
+"""CLIP's symmetric contrastive loss (Radford et al. 2021, Fig. 3); equal captions attract.
 
-In a small world two images of a batch often share a caption; the usual one-hot target would punish the
-network for being right, so the target is spread over all equal captions.
+In a small world two images of a batch often share a caption; the usual one-hot target would punish
+the network for being right, so the target is spread over all equal captions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from torch.nn import functional
 from reference_model.clip import Clip, to_model_range
 from reference_model.training.data import CaptionedImages
 
-SPELL_PROBABILITY = 0.15  # share of tokens spelled in bytes, so that unseen words have trained units
+SPELL_PROBABILITY = (
+    0.15  # share of tokens spelled in bytes, so that unseen words have trained units
+)
 MAX_LOGIT_SCALE = 100.0
 
 

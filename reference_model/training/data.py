@@ -1,7 +1,7 @@
 """What a training stage asks of its data: the k-th captioned image, a pure function of k.
 
-The reference model does not know where pictures come from; whoever starts a training hands in an object
-with this shape (the scenes world, a folder of image-caption pairs).
+The reference model does not know where pictures come from; whoever starts a training hands in an
+object with this shape (the scenes world, a folder of image-caption pairs).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class CaptionedImages(Protocol):
         """Return samples start ... start + n - 1 at ``size`` pixels."""
 
     def contrastive_batch(self, start: int, n: int, size: int) -> CaptionedBatch:
-        """Like `batch`, with near misses in the same batch (such as swapped colours) where known."""
+        """Like `batch`, with near misses beside each other (such as swapped colours)."""
 
     def all_captions(self) -> Sequence[str]:
         """Return texts that together contain every word of the data, for the vocabulary."""

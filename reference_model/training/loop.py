@@ -1,9 +1,9 @@
 """The one training loop: resumable, logged, with progress and ETA; every stage runs in it.
 
 A stage gives a module and a loss of (module, step); the loop owns optimiser, warm-up, cosine decay,
-gradient clipping, the moving average of weights, checkpoints and the log. Checkpoints are written to a
-temporary name and renamed, so a kill leaves the last whole one; step k draws its data and noise from k
-alone, so a resumed run equals an uninterrupted one.
+gradient clipping, the moving average of weights, checkpoints and the log. Checkpoints are written
+to a temporary name and renamed, so a kill leaves the last whole one; step k draws its data and
+noise from k alone, so a resumed run equals an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -84,8 +84,9 @@ class Loop:
 
     def run(self) -> dict[str, Tensor]:
         """Train to the last step and return the averaged weights."""
-        # Zero-initialised branches start with denormal gradients, which a CPU computes at a tenth of its speed.
-        torch.set_flush_denormal(True)  # noqa: FBT003
+        # Zero-initialised branches start with denormal gradients, which a CPU computes at
+        # a tenth of its speed.
+        torch.set_flush_denormal(True)
         started, logged, total = time.monotonic(), self.step, 0.0
         first = self.step
         while self.step < self.config.steps:

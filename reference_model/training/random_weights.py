@@ -1,6 +1,6 @@
 """Random weights for a preset, so that tests run the whole stack in milliseconds.
 
-    python -m reference_model.training.random_weights tiny reference_model/weights/tiny
+python -m reference_model.training.random_weights tiny reference_model/weights/tiny
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def write_random_weights(name: str, folder: Path, *, seed: int = 0) -> None:
     for part, (kind, config, network) in networks.items():
         _randomise_zeros(network)
         vocabulary = (518, 736) if kind in {"clip", "decoder"} else ()
-        described = Part(kind=kind, file="", sha256="", config=asdict(config), vocabulary=vocabulary)
+        described = Part(
+            kind=kind, file="", sha256="", config=asdict(config), vocabulary=vocabulary
+        )
         save_part(folder, part, described, network.state_dict(), weights_name=name)
 
 

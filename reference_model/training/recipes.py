@@ -1,7 +1,7 @@
 """Recipes: how each part of a preset is trained, with what it costs and what to expect.
 
-`SCENES` trains the bundled weights from nothing on two CPU cores; the measured quality stands in the
-model card beside the weights.
+`SCENES` trains the bundled weights from nothing on two CPU cores; the measured quality stands in
+the model card beside the weights.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SCENES: dict[str, StageRecipe] = {
             part="clip",
             stream=1,
             seed=1,
-            loop=LoopConfig(steps=700, batch_size=192, checkpoint_every=100),
+            loop=LoopConfig(steps=700, batch_size=192, checkpoint_every=50),
         ),
         StageRecipe(
             part="judge",
@@ -49,7 +49,7 @@ SCENES: dict[str, StageRecipe] = {
             held_out=True,
             weights="scenes-judge",
             saved_as="clip",
-            loop=LoopConfig(steps=700, batch_size=192, checkpoint_every=100),
+            loop=LoopConfig(steps=700, batch_size=192, checkpoint_every=50),
         ),
         StageRecipe(
             part="decoder",

@@ -1,7 +1,8 @@
 """The loss of each diffusion stage: x0 is drawn from data, noised by step and key, and predicted.
 
-The loss is on the network's own target with a weight on the signal-to-noise ratio, clamp(SNR, low, high)
-in x0's units (Hang et al. 2023, arXiv 2303.09556, clamp SNR at 5): the clear steps do not drown the rest.
+The loss is on the network's own target with a weight on the signal-to-noise ratio, clamp(SNR, low,
+high) in x0's units (Hang et al. 2023, arXiv 2303.09556, clamp SNR at 5): the clear steps do not
+drown the rest.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def weighted_loss(
 def native_loss(
     target: Target, output: Tensor, x0: Tensor, eps: Tensor, alpha_bar: Tensor
 ) -> Tensor:
-    """Return the unweighted squared error of the target itself (the simple loss of Ho et al. 2020)."""
+    """Return the unweighted squared error of the target itself (Ho et al. 2020, simple loss)."""
     return functional.mse_loss(output.float(), target_of(target, x0, eps, alpha_bar))
 
 
@@ -48,7 +49,8 @@ def noised(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return (x_t, t, eps, alpha_bar) at timesteps spread evenly over the batch."""
     n = len(x0)
-    # One random offset and an even spread: every batch covers all noise levels (Kingma et al. 2021).
+    # One random offset and an even spread: every batch covers all noise levels (Kingma et al.
+    # 2021).
     position = (torch.rand(1, generator=source) + torch.arange(n) / n) % 1
     t = (position * schedule.num_timesteps).long().to(x0.device)
     eps = torch.randn(x0.shape, generator=source).to(x0.device)
@@ -77,7 +79,7 @@ def decoder_loss(
 def upsampler_loss(
     upsampler: Upsampler, data: CaptionedImages, *, batch_size: int, step: int
 ) -> Tensor:
-    """Return an upsampler's loss on random crops of a quarter of its size, conditioning corrupted."""
+    """Return an upsampler's loss on crops of a quarter of its size, conditioning corrupted."""
     config, source = upsampler.config, generator(step, 2)
     device = next(upsampler.parameters()).device
     x0 = to_model_range(_crops(data, config.high_size, batch_size, step), device)
@@ -95,7 +97,7 @@ CROPS_PER_IMAGE = 4
 
 
 def _crops(data: CaptionedImages, size: int, n: int, step: int) -> Tensor:
-    """Return uint8 [n, size / 4, size / 4, 3]: several crops of each picture, aligned to its grid."""
+    """Return uint8 [n, size / 4, size / 4, 3]: several crops of each picture."""
     rng, side, pictures = generator(step, 3), size // 4, -(-n // CROPS_PER_IMAGE)
     images = torch.from_numpy(data.batch(step * pictures, pictures, size).images)
     # Multiples of 16 keep every grid of the network aligned with the picture's.

@@ -1,4 +1,4 @@
-"""`train`: run a recipe's stages in order, each resumable, and write the weights of each as it ends."""
+"""`train`: run a recipe's stages in order, each resumable; weights are written as each ends."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _choose(recipe: str, stage: str | None) -> list[StageRecipe]:
     return [parts[stage]]
 
 
-def _train_part(  # noqa: PLR0913, PLR0917
+def _train_part(
     stack: StackConfig,
     recipe: StageRecipe,
     data: DataFactory,
@@ -115,7 +115,9 @@ def _described(kind: str, config: object, vocabulary: tuple[int, ...] = ()) -> P
     return Part(kind=kind, file="", sha256="", config=asdict(config), vocabulary=vocabulary)
 
 
-def _contrastive(config: ClipConfig, recipe: StageRecipe, data: CaptionedImages, device: str) -> Built:
+def _contrastive(
+    config: ClipConfig, recipe: StageRecipe, data: CaptionedImages, device: str
+) -> Built:
     vocabulary = vocabulary_of(data.all_captions())
     clip = Clip(config, vocabulary).to(device)
     size = recipe.loop.batch_size
