@@ -1,0 +1,120 @@
+"""What there is to choose from, and how each is opened; here judges and judged are introduced.
+
+Nothing heavy is imported until it is opened: names, hashes and settings come from manifests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from ablations.plan import Judges, ProbeUse
+from ablations.resolving import Tables
+from ablations.workshop import Judge, Workshop
+from dalle2eval.features import extractor_label
+from dalle2eval.metrics import METRICS
+from dalle2eval.probes import PROBES
+from dalle2eval.protocols import TextImageEmbedder, TextToImage
+from dalle2eval.records import InputError, Plan
+from reference_model.dalle2 import load
+from reference_model.embedder import load_clip
+from reference_model.manifest import available, read_manifest, verify
+
+JUDGE = "scenes-judge"
+SHARED_WORLD = (
+    "The judge CLIP has another architecture, seed and data stream than the generator's CLIP, "
+    "but both learned from pictures of the same procedural world."
+)
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Turn a model's ValueError (weights, settings) into an `InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def list_weights() -> dict[str, dict[str, Any]]:
+    """Return every set of weights with its folder and its parts' hashes and parameters' origin."""
+    found = {}
+    for name, folder in available().items():
+        parts = read_manifest(folder).parts
+        found[name] = {
+            "folder": str(folder),
+            "parts": {
+                key: {"kind": part.kind, "sha256": part.sha256} for key, part in parts.items()
+            },
+        }
+    return found
+
+
+def list_models() -> list[str]:
+    """Return the names of the weights that can draw pictures."""
+    return [name for name in available() if "decoder" in read_manifest(name).parts]
+
+
+def verify_weights(name: str) -> list[str]:
+    """Check every part of a set of weights against its hash and return the parts' names.
+
+    Raises:
+        InputError: there are no such weights, or a file is missing, cut or altered.
+    """
+    with told_plainly():
+        manifest = read_manifest(name)
+        for part in manifest.parts:
+            verify(manifest, part)
+        return list(manifest.parts)
+
+
+def open_model(name: str, device: str) -> TextToImage:
+    """Return a model whose weights are whole; they are loaded when it first draws."""
+    with told_plainly():
+        verify_weights(name)
+        # The stages that it runs are those that it planned, so the narrower type is no harm.
+        return cast(TextToImage, load(name, device=device))
+
+
+def open_judge(device: str) -> TextImageEmbedder:
+    """Return the judge, whose weights are whole; they are loaded when it first looks."""
+    with told_plainly():
+        verify_weights(JUDGE)
+        return load_clip(JUDGE, device=device)
+
+
+def tables() -> Tables:
+    """Return what a suite may name."""
+    probes = {name: tuple(probe.metrics) for name, probe in PROBES.items()}
+    given = {metric for metrics in probes.values() for metric in metrics}
+    return Tables(metrics=frozenset(METRICS) - given, probes=probes)
+
+
+def judges_for(plan: Plan, judge: TextImageEmbedder) -> Judges:
+    """Return who judges a plan's images."""
+    needs = {METRICS[name].needs for name in plan.metrics}
+    return Judges(
+        judge=Judge(name=judge.name, weights=judge.weights),
+        label=extractor_label(judge.name, judge.weights),
+        probes=tuple(_use(name) for name in plan.probes),
+        needs_features=any(need.startswith("features") for need in needs),
+        needs_alignment="images+texts" in needs,
+    )
+
+
+def _use(name: str) -> ProbeUse:
+    probe = PROBES[name]
+    return ProbeUse(
+        name=name,
+        image_size=probe.image_size,
+        tag=probe.tag,
+        seconds_per_image=probe.seconds_per_image,
+    )
+
+
+def workshop(model: TextToImage, judge: TextImageEmbedder) -> Workshop:
+    """Return where units are made."""
+    return Workshop(open_model=lambda: model, open_judge=lambda: judge, probes=PROBES)

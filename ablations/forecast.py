@@ -1,0 +1,41 @@
+"""What a plan will take: units, images, network passes and time, and what the store has already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ablations.plan import Work
+from ablations.progress import Forecast
+from ablations.run_folder import gallery_of
+from dalle2eval.store import Store
+
+
+def forecast(work: Work, store: Store) -> dict[str, Any]:
+    """Return the forecast as plain data; looks into the store and changes nothing."""
+    stages: dict[str, dict[str, int]] = {}
+    missing = []
+    for unit in work.units:
+        zero = {"units": 0, "cached": 0, "images": 0, "forward_passes": 0}
+        row = stages.setdefault(unit.stage, zero)
+        row["units"] += 1
+        if store.has(unit.address, unit.kind):
+            row["cached"] += 1
+            continue
+        row["images"] += unit.samples
+        row["forward_passes"] += unit.forward_passes
+        missing.append(unit)
+    return {
+        "suite": work.plan.suite,
+        "question": work.plan.question,
+        "fingerprint": work.plan.fingerprint,
+        "arms": [arm.arm.name for arm in work.arms],
+        "prompts": len(work.plan.prompts),
+        "seeds": len(work.plan.seeds),
+        "pictures": len(gallery_of(work)),
+        "units": len(work.units),
+        "cached": len(work.units) - len(missing),
+        "forward_passes": sum(row["forward_passes"] for row in stages.values()),
+        "eta_s": round(Forecast(missing).seconds_left, 1),
+        "store": str(store.root),
+        "stages": stages,
+    }

@@ -1,0 +1,311 @@
+"""The front door in Python: what each command does, one call away, with the same names.
+
+It sits on the roof: it brings the model, the judges, the suites and the reports together. Whatever
+is heavy is imported inside the calls.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from dalle2eval.records import InputError, Plan
+from dalle2eval.store import Store, check_writable, default_store, encode_png, write_atomic
+
+if TYPE_CHECKING:
+    from ablations.plan import Work
+    from ablations.workshop import Workshop
+
+DEVICES = ("auto", "cpu", "cuda")
+REPORT_FORMATS = ("html", "md", "csv", "tex")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A suite with what the caller chooses on top of it.
+
+    Attributes:
+        suite: a built-in suite's name, or a YAML file.
+        overrides: ``PATH=VALUE`` for any field of the suite.
+        arms: only these; all when empty.
+        limit: of scored prompts an arm.
+        seed: the first seed, in place of the suite's.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        store: folder of the artefacts; see `dalle2eval.store.default_store`.
+    """
+
+    suite: str
+    overrides: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()
+    limit: int | None = None
+    seed: int | None = None
+    device: str = "auto"
+    store: str | Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Prepared:
+    work: Work
+    store: Store
+    workshop: Workshop
+    weights: Mapping[str, str]
+
+
+def run(
+    suite: str,
+    *,
+    out: str | Path | None = None,
+    progress: TextIO | None = None,
+    **choices: Any,
+) -> Path:
+    """Plan, generate, score, estimate and report; return the run folder.
+
+    Called again with the same ``out`` it goes on where it was, or finds everything done.
+
+    Args:
+        suite: a built-in suite's name, or a YAML file.
+        out: the run folder; ``runs/<suite>-<time>-<short fingerprint>`` when None.
+        progress: where progress goes, such as ``sys.stderr``; None for silence.
+        choices: the other fields of `Request`.
+
+    Raises:
+        InputError: something about the input is wrong; nothing was begun.
+        DiskFullError: a disk is full; what is done stays done.
+    """
+    from ablations.executors import LocalExecutor
+    from ablations.progress import watcher_for
+    from ablations.runner import Site, run_work
+    from reports.rendering import render
+
+    request = _request(suite, choices)
+    prepared = _prepare(request)
+    folder = Path(out) if out is not None else _new_folder(prepared.work.plan)
+    if progress is not None:
+        progress.write(f"run folder: {folder}\n")
+        progress.flush()
+    site = Site(
+        folder=folder,
+        store=prepared.store,
+        workshop=prepared.workshop,
+        executor=LocalExecutor(),
+        environment=lambda: _environment(prepared, request.device),
+        notes=_notes(),
+        watcher=watcher_for(progress or sys.stderr, quiet=progress is None),
+    )
+    run_work(prepared.work, site)
+    render(folder, REPORT_FORMATS)
+    return folder
+
+
+def plan(suite: str, **choices: Any) -> dict[str, Any]:
+    """Return what a run would take, as plain data; no work is done and nothing is written."""
+    from ablations.forecast import forecast
+
+    prepared = _prepare(_request(suite, choices))
+    return forecast(prepared.work, prepared.store)
+
+
+def sample(  # noqa: PLR0913  (the command's options by their names)
+    prompts: Sequence[str],
+    *,
+    out: str | Path,
+    model: str = "scenes",
+    seed: int = 0,
+    n: int = 1,
+    size: int | None = None,
+    stages: bool = False,
+    device: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Draw pictures into a folder and return their files.
+
+    Args:
+        prompts: what to draw.
+        out: the folder.
+        model: name of the weights.
+        seed: of the first picture of each prompt; the others count on from it.
+        n: pictures a prompt.
+        size: in pixels; the smallest when None, or the largest with ``stages``.
+        stages: also keep what each stage before the last one drew.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        settings: of the model.
+
+    Raises:
+        InputError: no such model, setting or size, or the folder cannot be written.
+    """
+    from ablations.catalogue import open_model, told_plainly
+    from ablations.sampling import draw_stages
+
+    _check_device(device)
+    if not prompts or not all(prompt.strip() for prompt in prompts):
+        raise InputError("a prompt is empty; say what to draw")
+    chosen = open_model(model, device)
+    if size is None:
+        size = max(chosen.sizes) if stages else min(chosen.sizes)
+    with told_plainly():
+        chain = chosen.plan_stages(chosen.resolve_settings(settings or {}), size)
+    check_writable(Path(out), "--out")
+    files = []
+    for drawn in draw_stages(chosen, chain, prompts, seeds=range(seed, seed + n)):
+        if drawn.size == size or stages:
+            files.append(Path(out) / drawn.file_name)
+            write_atomic(files[-1], encode_png(drawn.pixels))
+    return files
+
+
+def report(
+    folders: Sequence[str | Path], formats: Sequence[str] = REPORT_FORMATS
+) -> dict[str, list[str]]:
+    """Render the reports of finished runs again and return the files of each folder."""
+    from reports.rendering import render
+
+    return {
+        str(folder): [str(path) for path in render(folder, formats).values()] for folder in folders
+    }
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Return ``summary.json`` of a finished run, without its list of pictures."""
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    del summary["gallery"]
+    return summary
+
+
+def parse_settings(assignments: Sequence[str]) -> dict[str, Any]:
+    """Return settings from ``NAME=VALUE`` texts.
+
+    Raises:
+        InputError: one is not of that form.
+    """
+    import yaml
+
+    settings = {}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputError(f'--set {text}: expected NAME=VALUE, as "guidance_scale=2"')
+        try:
+            settings[name] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            raise InputError(f"--set {text}: the value is not valid YAML") from None
+    return settings
+
+
+def train(
+    recipe: str,
+    *,
+    out: str | Path,
+    stage: str | None = None,
+    data: str = "scenes",
+    work: str | Path | None = None,
+    device: str = "auto",
+) -> Path:
+    """Train a recipe's parts, or one, and return the folder of the finished weights.
+
+    Args:
+        recipe: its name.
+        out: folder of the finished weights, one sub-folder a set.
+        stage: one part; None for all, in order.
+        data: what to learn from; ``scenes`` is the procedural world.
+        work: folder of checkpoints and logs, from which a killed training goes on.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: no such recipe, stage or data, or a folder cannot be written.
+    """
+    from ablations.catalogue import told_plainly
+    from dalle2eval.scenes.training_data import SceneSource
+
+    if data != "scenes":
+        raise InputError(f'no data "{data}"; allowed: scenes')
+    out = Path(out)
+    work = Path(work) if work is not None else out / "work"
+    check_writable(out, "--out")
+    check_writable(work, "--work")
+    from reference_model.training import train as train_recipe
+
+    with told_plainly():
+        train_recipe(
+            recipe, SceneSource, stage=stage, work=work, out=out, device=resolve_device(device)
+        )
+    return out
+
+
+def _request(suite: str, choices: Mapping[str, Any]) -> Request:
+    tuples = {name: tuple(choices[name]) for name in ("overrides", "arms") if name in choices}
+    return Request(suite=suite, **{**choices, **tuples})
+
+
+def _prepare(request: Request) -> _Prepared:
+    """Check everything that the user chose, and plan the work; loads no network."""
+    from ablations.catalogue import (
+        judges_for,
+        open_judge,
+        open_model,
+        tables,
+        told_plainly,
+        workshop,
+    )
+    from ablations.loading import load_suite
+    from ablations.plan import plan_work
+    from ablations.resolving import Choice, resolve
+    from dalle2eval.prompts import load_prompts
+
+    _check_device(request.device)
+    loaded = load_suite(request.suite, request.overrides)
+    with told_plainly():
+        model = open_model(loaded.suite.model.name, request.device)
+        judge = open_judge(request.device)
+        frozen = resolve(
+            loaded,
+            model,
+            load_prompts=load_prompts,
+            tables=tables(),
+            choice=Choice(arms=request.arms, limit=request.limit, seed=request.seed),
+        )
+        work = plan_work(frozen, model, judges_for(frozen, judge))
+    root = Path(request.store) if request.store is not None else default_store()
+    weights = {model.name: model.weights, judge.name: judge.weights}
+    return _Prepared(work=work, store=Store(root), workshop=workshop(model, judge), weights=weights)
+
+
+def _notes() -> list[str]:
+    from ablations.catalogue import SHARED_WORLD
+
+    return [SHARED_WORLD]
+
+
+def _environment(prepared: _Prepared, device: str) -> dict[str, Any]:
+    from ablations.environment import describe_environment
+
+    return describe_environment(prepared.weights, resolve_device(device))
+
+
+def _new_folder(plan: Plan) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{plan.suite}-{stamp}-{plan.fingerprint[:8]}"
+
+
+def _check_device(device: str) -> None:
+    if device not in DEVICES:
+        raise InputError(f'no device "{device}"; allowed: {", ".join(DEVICES)}')
+
+
+def resolve_device(device: str) -> str:
+    """Return ``cpu`` or ``cuda``; ``auto`` takes CUDA where there is one.
+
+    Raises:
+        InputError: there is no such device, or no CUDA device on this machine.
+    """
+    import torch
+
+    _check_device(device)
+    has_cuda = torch.cuda.is_available()
+    if device == "cuda" and not has_cuda:
+        raise InputError("--device cuda: this machine has no CUDA device; use cpu or auto")
+    return "cuda" if has_cuda and device != "cpu" else "cpu"

@@ -1,0 +1,306 @@
+"""The command line: it chooses and prints; the work is in `dalle2eval.api`, imported in commands.
+
+Text for people and progress go to standard error; ``--json`` prints one document, and nothing else,
+on standard output.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dalle2eval.console import FAILED, PASSED, guard, put_json, say, say_facts, say_table
+
+app = typer.Typer(
+    help="Evaluate and ablate text-to-image models; a complete reference DALL·E 2 is inside.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+weights_app = typer.Typer(
+    help="List and verify weights.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(weights_app, name="weights")
+
+Suite = Annotated[str, typer.Argument(metavar="SUITE", help="A built-in suite, or a YAML file.")]
+Arms = Annotated[list[str] | None, typer.Option("--arm", help="Only this arm (repeatable).")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Set a field, as model.decoder_steps=2."),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only so many prompts an arm.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="First seed, in place of the suite's.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option("--store", help="Artefacts shared by runs [DALLE2EVAL_STORE, else user cache]."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(guard(lambda: app(standalone_mode=False, prog_name="dalle2eval")))
+
+
+@app.command()
+def run(
+    *,
+    suite: Suite,
+    out: Annotated[Path | None, typer.Option(help="Run folder; continued when it exists.")] = None,
+    arm: Arms = None,
+    overrides: Overrides = None,
+    limit: Limit = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Answer a suite: plan, generate, score, report.
+
+    Called again with the same --out it goes on; what is in the store is not made again.
+    """
+    from dalle2eval import api
+
+    choices = _choices(arm, overrides, limit=limit, seed=seed, device=device, store=store)
+    folder = api.run(suite, out=out, progress=None if quiet else sys.stderr, **choices)
+    summary = api.read_summary(folder)
+    if as_json:
+        put_json({"folder": str(folder), "report": str(folder / "report.html"), **summary})
+        return
+    primary = summary["primary_metric"]
+    rows = [
+        (e["arm"], _number(e["value"]), f"[{_number(e['low'])}, {_number(e['high'])}]", e["n"])
+        for e in summary["estimates"]
+        if e["metric"] == primary and e["slice"] == "all"
+    ]
+    say_table(rows, ("arm", primary, "95% interval", "n"))
+    say(f"report: {folder / 'report.html'}")
+
+
+@app.command()
+def plan(
+    *,
+    suite: Suite,
+    arm: Arms = None,
+    overrides: Overrides = None,
+    limit: Limit = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run would take; do nothing.
+
+    Work units, those in the store, images, network passes and the time on two CPU cores.
+    """
+    from dalle2eval import api
+
+    choices = _choices(arm, overrides, limit=limit, seed=seed, device=device, store=store)
+    forecast = api.plan(suite, **choices)
+    if as_json:
+        put_json(forecast)
+        return
+    columns = ("units", "cached", "images", "forward_passes")
+    rows = [(stage, *(row[c] for c in columns)) for stage, row in forecast["stages"].items()]
+    say(f"{forecast['suite']}: {forecast['question']}")
+    say(f"arms: {', '.join(forecast['arms'])}")
+    say_table(rows, ("to make", "units", "cached", "images", "network passes"))
+    say(
+        f"{forecast['units']} units, {forecast['cached']} of them in {forecast['store']}; "
+        f"{forecast['pictures']} pictures, ETA {forecast['eta_s']:.0f} s on two CPU cores"
+    )
+
+
+@app.command()
+def sample(
+    *,
+    prompts: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="What to draw.")],
+    out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("samples"),
+    model: Annotated[str, typer.Option(help="Name of the weights.")] = "scenes",
+    seed: Annotated[int, typer.Option(min=0, help="Of the first picture.")] = 0,
+    n: Annotated[int, typer.Option("--n", min=1, max=1000, help="Pictures a prompt.")] = 1,
+    size: Annotated[
+        int | None, typer.Option(help="Side in pixels: 64, 256 or 1024 [64, with --stages 1024].")
+    ] = None,
+    stages: Annotated[bool, typer.Option("--stages", help="Every stage's picture.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the model."),
+    ] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw pictures of prompts.
+
+    With --stages also what each stage drew on the way.
+    """
+    from dalle2eval import api
+
+    files = api.sample(
+        prompts,
+        out=out,
+        model=model,
+        seed=seed,
+        n=n,
+        size=size,
+        stages=stages,
+        device=device,
+        settings=api.parse_settings(settings or []),
+    )
+    if as_json:
+        put_json({"files": [str(path) for path in files]})
+    elif not quiet:
+        for path in files:
+            say(str(path))
+
+
+@app.command()
+def report(
+    *,
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="html, md, tex, csv, parquet or json.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Render the reports of runs again.
+
+    Reads finished run folders; needs no torch.
+    """
+    from dalle2eval import api
+
+    files = api.report(runs, formats or api.REPORT_FORMATS)
+    if as_json:
+        put_json(files)
+        return
+    for path in (path for made in files.values() for path in made):
+        say(path)
+
+
+@app.command()
+def train(
+    *,
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Such as scenes.")],
+    out: Annotated[Path, typer.Option(help="Folder of the finished weights.")],
+    stage: Annotated[str | None, typer.Option(help="One part; all when not given.")] = None,
+    data: Annotated[str, typer.Option(help="What to learn from.")] = "scenes",
+    work: Annotated[Path | None, typer.Option(help="Checkpoints and logs [OUT/work].")] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Train the parts of a recipe.
+
+    A killed training goes on when called again.
+    """
+    from dalle2eval import api
+
+    folder = api.train(recipe, out=out, stage=stage, data=data, work=work, device=device)
+    if as_json:
+        put_json({"weights": str(folder)})
+    else:
+        say(f"weights: {folder}")
+
+
+@app.command("list")
+def list_(
+    *,
+    what: Annotated[str, typer.Argument(metavar="suites|metrics|probes|models|features|presets")],
+    as_json: AsJson = False,
+) -> None:
+    """List what there is to choose from."""
+    from dalle2eval.inventory import list_things
+
+    things = list_things(what)
+    if as_json:
+        put_json(things)
+    else:
+        say_table(list(things.items()), (what, ""))
+
+
+@app.command()
+def describe(
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of anything that list shows.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what is known of a thing.
+
+    A suite, metric, probe, model, extractor or preset, by its name.
+    """
+    from dalle2eval.inventory import describe_thing
+
+    facts = describe_thing(name)
+    if as_json:
+        put_json(facts)
+    else:
+        say_facts(facts)
+
+
+@weights_app.command("list")
+def weights_list(*, as_json: AsJson = False) -> None:
+    """List weights, parts and hashes."""
+    from ablations.catalogue import list_weights
+
+    found = list_weights()
+    if as_json:
+        put_json(found)
+        return
+    rows = [
+        (name, part, facts["kind"], facts["sha256"][:16])
+        for name, weights in found.items()
+        for part, facts in weights["parts"].items()
+    ]
+    say_table(rows, ("weights", "part", "kind", "sha256"))
+
+
+@weights_app.command("verify")
+def weights_verify(
+    *,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check weights against their hashes.
+
+    All, or those named.
+    """
+    from ablations.catalogue import list_weights, verify_weights
+
+    whole = {name: verify_weights(name) for name in names or list_weights()}
+    if as_json:
+        put_json(whole)
+        return
+    for name, parts in whole.items():
+        say(f"{name}: whole ({', '.join(parts)})")
+
+
+@app.command()
+def doctor(*, as_json: AsJson = False) -> int:
+    """Look over this machine.
+
+    Python, torch, devices, OCR, fonts, weights, the store and the free disk.
+    """
+    from dalle2eval.doctor import examine
+
+    found = examine()
+    if as_json:
+        put_json(found)
+    else:
+        say_facts(found)
+    return PASSED if all(check["ok"] for check in found.values()) else FAILED
+
+
+def _choices(arms: list[str] | None, overrides: list[str] | None, **others: Any) -> dict[str, Any]:
+    return {"arms": tuple(arms or ()), "overrides": tuple(overrides or ()), **others}
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4g}"

@@ -1,0 +1,77 @@
+"""What this machine offers: each thing that a run needs, with what was found or what is wrong."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+MEGABYTE = 2**20
+
+
+def examine() -> dict[str, dict[str, Any]]:
+    """Return, by thing, ``ok`` and what was found; a thing that fails does not hide the others."""
+    checks: dict[str, Callable[[], dict[str, Any]]] = {
+        "python": lambda: {"version": platform.python_version(), "os": platform.platform()},
+        "torch": _torch,
+        "ocr": _ocr,
+        "fonts": _fonts,
+        "weights": _weights,
+        "store": _store,
+    }
+    return {name: _attempt(check) for name, check in checks.items()}
+
+
+def _attempt(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return {"ok": True, **check()}
+    except Exception as error:
+        return {"ok": False, "problem": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
+
+
+def _torch() -> dict[str, Any]:
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    devices = ["cpu", *(f"cuda:{i} {name}" for i, name in enumerate(gpus))]
+    return {"version": torch.__version__, "threads": torch.get_num_threads(), "devices": devices}
+
+
+def _ocr() -> dict[str, Any]:
+    import rapidocr
+
+    folder = Path(rapidocr.__file__).parent
+    models = sorted(path.name for path in folder.rglob("*.onnx"))
+    if not models:
+        raise FileNotFoundError(f"rapidocr has no models in {folder}; reinstall it")
+    return {"version": importlib.metadata.version("rapidocr"), "models": models}
+
+
+def _fonts() -> dict[str, Any]:
+    from dalle2eval.scenes.grammar import parse
+    from dalle2eval.scenes.renderer import draw
+
+    draw(parse('the word "CAT" in red'), 0)
+    return {"words": "rendered"}
+
+
+def _weights() -> dict[str, Any]:
+    from ablations.catalogue import list_weights, verify_weights
+
+    return {name: f"{len(verify_weights(name))} parts whole" for name in list_weights()}
+
+
+def _store() -> dict[str, Any]:
+    from dalle2eval.store import default_store
+
+    root = default_store()
+    size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    return {
+        "place": str(root),
+        "size_mb": round(size / MEGABYTE, 1),
+        "free_mb": shutil.disk_usage(there).free // MEGABYTE,
+    }

@@ -1,0 +1,115 @@
+"""What there is to choose from, and what is known of each: `dalle2eval list` and `describe`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from dalle2eval.records import InputError
+
+
+def list_things(kind: str) -> dict[str, str]:
+    """Return the names of a kind of thing, each with a line about it.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    from ablations.loading import nearest
+
+    if kind not in KINDS:
+        raise InputError(f'cannot list "{kind}"{nearest(kind, KINDS)}')
+    return {name: facts["summary"] for name, facts in KINDS[kind]().items()}
+
+
+def describe_thing(name: str) -> dict[str, Any]:
+    """Return what is known of everything that has this name, by kind when there are several.
+
+    Raises:
+        InputError: nothing has this name; the message gives the nearest one.
+    """
+    from ablations.loading import nearest
+
+    things = {kind: things() for kind, things in KINDS.items()}
+    found = {kind: known[name] for kind, known in things.items() if name in known}
+    if not found:
+        every = {thing for known in things.values() for thing in known}
+        raise InputError(f'nothing is called "{name}"{nearest(name, every)}')
+    return {"name": name, **found}
+
+
+def _suites() -> dict[str, dict[str, Any]]:
+    from ablations.loading import list_suites, load_suite
+
+    found = {}
+    for name in list_suites():
+        suite = load_suite(name).suite
+        facts = suite.model_dump(mode="json", exclude_none=True)
+        found[name] = {"summary": suite.question, **facts, "arms": list(suite.arms)}
+    return found
+
+
+def _metrics() -> dict[str, dict[str, Any]]:
+    from dalle2eval.metrics import METRICS
+
+    return {name: asdict(info) for name, info in METRICS.items()}
+
+
+def _probes() -> dict[str, dict[str, Any]]:
+    from dalle2eval.probes import PROBES
+
+    return {
+        name: {
+            "summary": (probe.__doc__ or "").strip().splitlines()[0],
+            "metrics": list(probe.metrics),
+            "image_size": probe.image_size,
+        }
+        for name, probe in PROBES.items()
+    }
+
+
+def _models() -> dict[str, dict[str, Any]]:
+    from ablations.catalogue import list_models, list_weights
+    from reference_model.settings import SETTINGS
+
+    weights = list_weights()
+    settings = {name: asdict(knob) for name, knob in SETTINGS.items()}
+    return {
+        name: {
+            "summary": f"text-to-image weights of {len(weights[name]['parts'])} parts",
+            **weights[name],
+            "settings": settings,
+        }
+        for name in list_models()
+    }
+
+
+def _features() -> dict[str, dict[str, Any]]:
+    from ablations.catalogue import JUDGE, SHARED_WORLD, list_weights
+
+    known = list_weights()
+    summary = "judge CLIP of the procedural world, 64 px"
+    return {"scenes": {"summary": summary, "weights": known.get(JUDGE), "note": SHARED_WORLD}}
+
+
+def _presets() -> dict[str, dict[str, Any]]:
+    from reference_model.config import PRESETS, to_json
+
+    return {
+        name: {
+            "summary": f"{sum(preset().expected_parameters.values()):,} parameters",
+            "parameters": preset().expected_parameters,
+            "config": to_json(preset()),
+        }
+        for name, preset in PRESETS.items()
+    }
+
+
+KINDS: dict[str, Callable[[], dict[str, dict[str, Any]]]] = {
+    "suites": _suites,
+    "metrics": _metrics,
+    "probes": _probes,
+    "models": _models,
+    "features": _features,
+    "presets": _presets,
+}
