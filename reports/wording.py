@@ -32,6 +32,7 @@ _PASS = {
         "binding",
         "both objects present, each in its own shape and colour",
     ),
+    "composition.readable": ("Readable", "readable", "the exact reader could read the picture"),
     "text.exact": ("Word exact", "OCR", "OCR reads exactly the word asked for"),
     "text.reader_exact": (
         "Word exact (reader)",

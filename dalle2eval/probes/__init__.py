@@ -1,0 +1,11 @@
+"""Probes: questions to a model, each with a grader and the grader's own self-test."""
+
+from __future__ import annotations
+
+from dalle2eval.probes.composition import COMPOSITION
+from dalle2eval.probes.probe import Probe
+from dalle2eval.probes.text_rendering import TEXT_RENDERING
+
+__all__ = ["PROBES", "Probe"]
+
+PROBES: dict[str, Probe] = {probe.name: probe for probe in (COMPOSITION, TEXT_RENDERING)}

@@ -17,6 +17,7 @@ from PIL import Image
 
 from dalle2eval.records import InputError
 from dalle2eval.scenes.layout import SIZE_BOUNDARY, Placed
+from dalle2eval.scenes.relations import relation_between
 from dalle2eval.scenes.segmentation import Piece, pieces_of
 from dalle2eval.scenes.shape_classifier import Fit, classify
 from dalle2eval.scenes.unmixing import Coverage, Plane, Unreadable, unmix
@@ -67,7 +68,12 @@ def read(image: NDArray[np.uint8]) -> Reading:
 
 
 def facts_of(reading: Reading) -> dict[str, Any]:
-    """Return the reading as plain JSON data: scene facts with rounded places."""
+    """Return the reading as plain JSON data: scene facts with rounded places.
+
+    Of two objects, the relation is the one that holds from the first to the second, in an order in
+    which there is one.
+    """
+    objects, relation = _related(reading.objects)
     return {
         "background": reading.background,
         "objects": [
@@ -79,11 +85,21 @@ def facts_of(reading: Reading) -> dict[str, Any]:
                 "y": round(item.y, 3),
                 "radius": round(item.radius, 3),
             }
-            for item in reading.objects
+            for item in objects
         ],
+        "relation": relation,
         "word": reading.word,
         "word_colour": reading.word_colour,
     }
+
+
+def _related(objects: tuple[Placed, ...]) -> tuple[tuple[Placed, ...], str | None]:
+    if len(objects) != 2:  # noqa: PLR2004 - a relation joins two
+        return objects, None
+    for pair in (objects, objects[::-1]):
+        if relation := relation_between(*pair):
+            return pair, relation
+    return objects, None
 
 
 def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
