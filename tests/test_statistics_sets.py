@@ -301,3 +301,49 @@ def test_one_prompt_is_no_sample(world):
     assert estimate_features(generated, KID, reference=reference).value is None
     result = compare_features(generated, generated, KID, arms=ARMS, reference=reference)
     assert result.verdict == "not compared"
+
+
+@pytest.mark.parametrize("family", ["precision", "recall", "density", "coverage"])
+def test_overlap_has_an_interval_about_as_wide_as_its_spread(family):
+    rng = np.random.default_rng(8)
+    reference = features(rng.standard_normal((300, 5)))
+    metric = get_metric(f"{family}_scenes")
+    estimates = [
+        estimate_features(
+            features(0.8 * rng.standard_normal((100, 5))), metric, reference=reference
+        )
+        for _ in range(40)
+    ]
+    spread = np.std([estimate.value for estimate in estimates])
+    width = np.mean([estimate.high - estimate.low for estimate in estimates])
+    assert 0.7 < width / (4 * spread) < 2
+
+
+def test_paired_recall_knows_mode_collapse(world):
+    draw, reference = world
+    good = draw(100)
+    bad = good * 0.3
+    recall = get_metric("recall_scenes")
+    result = compare_features(features(bad), features(good), recall, arms=ARMS, reference=reference)
+    assert (result.verdict, result.n_pairs) == ("worse", 100)
+
+
+def test_overlap_of_too_few_images_is_unknown(world):
+    draw, reference = world
+    estimate = estimate_features(
+        features(draw(8)), get_metric("recall_scenes"), reference=reference
+    )
+    assert (estimate.value, estimate.n) == (None, 8)
+    assert "too few for 5 neighbours" in estimate.reason
+
+
+def test_corrected_fd_lies_below_fd_and_refuses_too_few(world):
+    draw, reference = world
+    corrected = get_metric("fd_scenes_corrected")
+    generated = features(draw(60))
+    plain = estimate_features(generated, FD, reference=reference)
+    estimate = estimate_features(generated, corrected, reference=reference)
+    assert estimate.value < plain.value
+    assert estimate.low < estimate.value < estimate.high
+    refused = estimate_features(features(draw(47)), corrected, reference=reference)
+    assert "fewer than 4 x 12" in refused.reason

@@ -54,16 +54,12 @@ def estimate_scores(
         return base
     clusters = score_clusters(scored)
     pass_fail = metric.estimator == "proportion"
-    if pass_fail and clusters.counts.max() == 1:
-        successes, n = float(clusters.sums.sum()), len(scored)
-        return _known(base, clusters.mean, wilson_interval(successes, n), "wilson")
-    if len(clusters.sums) == 1:
+    if len(clusters.sums) == 1 and not (pass_fail and len(scored) == 1):
         return replace(base, reason=ONE_PROMPT)
     if pass_fail:
-        interval, method = clustered_wilson_interval(clusters), "clustered-wilson"
-    else:
-        interval, method = cluster_bootstrap_interval(clusters, seed=seed), "cluster-bootstrap"
-    return _known(base, clusters.mean, interval, method)
+        return _known(base, clusters.mean, *_share_interval(clusters))
+    interval = cluster_bootstrap_interval(clusters, seed=seed)
+    return _known(base, clusters.mean, interval, "cluster-bootstrap")
 
 
 def estimate_features(
@@ -92,6 +88,9 @@ def estimate_features(
     influence = set_influence(metric, generated, reference)
     if isinstance(influence, str):
         return replace(base, reason=influence)
+    if metric.estimator == "precision":
+        inside = as_clusters(np.rint(influence.first + influence.value), influence.groups)
+        return _known(base, influence.value, *_share_interval(inside))
     interval = influence_interval(influence)
     if metric.estimator == "frechet":
         interval = replace(interval, low=max(0.0, interval.low))  # a distance is never negative
@@ -116,6 +115,13 @@ def score_clusters(scored: Sequence[Score]) -> Clusters:
     """Return the scores, all with a value, added up by prompt."""
     codes = group_codes([score.key.prompt_id for score in scored])
     return as_clusters(np.array([score.value for score in scored], dtype=np.float64), codes)
+
+
+def _share_interval(clusters: Clusters) -> tuple[Interval, str]:
+    """Return interval and method of the share of 1 among scores of 0 and 1."""
+    if clusters.counts.max() > 1:
+        return clustered_wilson_interval(clusters), "clustered-wilson"
+    return wilson_interval(float(clusters.sums.sum()), len(clusters.sums)), "wilson"
 
 
 def _unknown(metric: MetricInfo, n: int, slice: str, reason: str) -> Estimate:

@@ -8,6 +8,7 @@ import numpy as np
 
 from dalle2eval.metrics import MetricInfo, within_prompt_distances
 from dalle2eval.metrics.arrays import unit_rows
+from dalle2eval.metrics.frechet import HALF_SPLIT_GUARD, frechet_distance_corrected
 from dalle2eval.metrics.kernel import CMMD_SCALE, cubic_kernel, gaussian_kernel
 from dalle2eval.records import InputError
 from dalle2eval.statistics.distance_influence import (
@@ -18,6 +19,7 @@ from dalle2eval.statistics.distance_influence import (
 from dalle2eval.statistics.diversity_influence import vendi_influence
 from dalle2eval.statistics.features import Features, require_one_extractor
 from dalle2eval.statistics.influence import Influence, group_codes
+from dalle2eval.statistics.overlap_influence import overlap_influence
 
 HEALTHY_RATIO = 2  # images a dimension, below which a covariance is poorly known
 
@@ -32,6 +34,11 @@ def set_influence(
         NotComparable: the reference set's features are of another extractor.
     """
     if metric.needs == "features+reference":
+        if reference is None:
+            raise InputError(f"{metric.name} needs the features of a reference set")
+        require_one_extractor(generated, reference)
+        if metric.estimator in ("precision", "recall", "density", "coverage"):
+            return overlap_influence(metric.estimator, generated, reference)
         return _distance(metric, generated, reference)
     if metric.estimator == "within-prompt":
         return _within_prompt(generated)
@@ -61,24 +68,34 @@ def caution(
     return "; ".join(notes)
 
 
-def _distance(
-    metric: MetricInfo, generated: Features, reference: Features | None
-) -> Influence | str:
-    if reference is None:
-        raise InputError(f"{metric.name} needs the features of a reference set")
-    require_one_extractor(generated, reference)
+def _distance(metric: MetricInfo, generated: Features, reference: Features) -> Influence | str:
     x, y, groups = generated.values, reference.values, group_codes(generated.prompts)
-    if metric.estimator == "frechet":
-        if len(x) <= x.shape[1]:
-            return (
-                f"{len(x)} images in {x.shape[1]} dimensions have no full covariance: the distance "
-                "would be mostly bias, with no valid interval; use KID or more images"
-            )
-        return frechet_influence(x, y, groups)
+    if metric.estimator in ("frechet", "frechet-corrected"):
+        refusal = _too_few(metric, *x.shape)
+        if refusal:
+            return refusal
+        influence = frechet_influence(x, y, groups)
+        corrected = metric.estimator == "frechet-corrected"
+        return _corrected(influence, frechet_distance_corrected(x, y)) if corrected else influence
     if metric.estimator == "kernel":
         return kernel_influence(x, y, groups, cubic_kernel)
     x, y = unit_rows(x, "generated"), unit_rows(y, "reference")
     return _scaled(kernel_influence(x, y, groups, gaussian_kernel), CMMD_SCALE)
+
+
+def _too_few(metric: MetricInfo, n: int, d: int) -> str | None:
+    """Return why a Fréchet distance of n images in d dimensions cannot be known, or None."""
+    if n <= d:
+        return (
+            f"{n} images in {d} dimensions have no full covariance: the distance would be mostly "
+            "bias, with no valid interval; use KID or more images"
+        )
+    if metric.estimator == "frechet-corrected" and n < HALF_SPLIT_GUARD * d:
+        return (
+            f"{n} images are fewer than {HALF_SPLIT_GUARD} x {d}: the bias cannot be taken off; "
+            "use KID or more images"
+        )
+    return None
 
 
 def _within_prompt(generated: Features) -> Influence | str:
@@ -91,6 +108,16 @@ def _within_prompt(generated: Features) -> Influence | str:
     weights = len(codes) / (len(distances) * np.bincount(codes)[codes])
     mean = float(np.mean(list(distances.values())))
     return Influence(value=mean, first=weights * (values - mean), groups=codes)
+
+
+def _corrected(influence: Influence, value: float) -> Influence:
+    """Return the influence of 2 FD(n) - mean FD(n/2) over two splits into halves.
+
+    The first order is that of FD. Of the second order only pairs in different halves are left,
+    with weights 0, 1 or 2 whose mean square is 3/2: V = V1 + 3/2 V2, half of V2 below the plug-in.
+    """
+    assert influence.second is not None
+    return replace(influence, value=value, second=influence.second * np.sqrt(0.5))
 
 
 def _scaled(influence: Influence, scale: float) -> Influence:
