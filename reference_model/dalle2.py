@@ -241,8 +241,12 @@ class DALLE2:
 
     def network(self, part: str) -> Any:
         """Return a part's network, loading it on first use."""
+        import torch  # noqa: PLC0415
+
         if part not in self._networks:
-            self._networks[part] = load_network(self.manifest, part, device=self.device)
+            # Weights made under inference mode could never be trained or changed afterwards.
+            with torch.inference_mode(mode=False):
+                self._networks[part] = load_network(self.manifest, part, device=self.device)
         return self._networks[part]
 
 

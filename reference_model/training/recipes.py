@@ -55,7 +55,7 @@ SCENES: dict[str, StageRecipe] = {
             part="decoder",
             stream=2,
             seed=3,
-            loop=LoopConfig(steps=3500, batch_size=64),
+            loop=LoopConfig(steps=2800, batch_size=64),
         ),
         StageRecipe(
             part="prior",
