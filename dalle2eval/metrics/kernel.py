@@ -78,12 +78,17 @@ def kernel_means(generated: ArrayLike, reference: ArrayLike, kernel: Kernel) -> 
     x, y = as_feature_pair(generated, reference)
     require_rows(x, 2, "generated")
     require_rows(y, 2, "reference")
-    across = np.concatenate([_cross_sums(x[rows], y, kernel) for rows in _blocks(len(x))])
     return KernelMeans(
         within=_pair_sums(x, kernel) / (len(x) - 1),
-        across=across / len(y),
+        across=cross_means(x, y, kernel),
         reference=float(_pair_sums(y, kernel).sum()) / (len(y) * (len(y) - 1)),
     )
+
+
+def cross_means(x: Floats, y: Floats, kernel: Kernel) -> Floats:
+    """Return [n]: the mean kernel value of each row of x [n, d] with all rows of y [m, d]."""
+    sums = [_cross_sums(x[rows], y, kernel) for rows in _blocks(len(x))]
+    return np.asarray(np.concatenate(sums) / len(y))
 
 
 def cubic_kernel(x: Floats, y: Floats) -> Floats:

@@ -10,17 +10,24 @@ from dalle2eval.statistics.estimators import estimate_features, estimate_scores
 from dalle2eval.statistics.features import Features, shared
 from dalle2eval.statistics.intervals import Interval, wilson_interval
 from dalle2eval.statistics.multiplicity import benjamini_hochberg, holm
+from dalle2eval.statistics.power import minimum_detectable_effect, prompts_needed, spread_of
+from dalle2eval.statistics.relative_mmd import RelativeDistance, relative_mmd
 
 __all__ = [
     "Arms",
     "Features",
     "Interval",
+    "RelativeDistance",
     "benjamini_hochberg",
     "compare_features",
     "compare_scores",
     "estimate_features",
     "estimate_scores",
     "holm",
+    "minimum_detectable_effect",
+    "prompts_needed",
+    "relative_mmd",
     "shared",
+    "spread_of",
     "wilson_interval",
 ]
