@@ -1,7 +1,8 @@
 """How small a difference n prompts can find, and how many prompts a wished difference needs.
 
 n = (z(1 - a/2) + z(power))² s²/δ² (Miller, arXiv 2411.00640 §5), with s the standard deviation of
-one prompt's paired difference. s comes from a comparison that was run: its interval is 2 t s/√n wide.
+one prompt's paired difference. s comes from a comparison that was run: its interval is as wide as
+2 t s/√n.
 """
 
 from __future__ import annotations

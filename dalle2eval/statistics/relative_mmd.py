@@ -2,7 +2,7 @@
 
 For models that were not run on the same prompts and seeds; where they were, the paired comparison
 is far sharper. Unlike the intervals elsewhere, it takes the reference set as a sample too: that both
-distances use the same one makes them correlated, which the variance of their difference knows.
+distances use the same one makes them correlated, which the variance of the difference knows.
 """
 
 from __future__ import annotations
