@@ -128,11 +128,10 @@ def claimed(comparison: Comparison) -> str | None:
 
 
 def _with_numbers(comparison: Comparison, style: NumberStyle) -> str:
-    difference = style.signed(comparison.difference or 0.0)
-    unit = " points" if style.unit == "%" else ""
-    return (
-        f"{comparison.arm} ({difference}{unit} {style.interval(comparison.low, comparison.high)})"
-    )
+    difference = style.difference(comparison)
+    if style.percent:
+        difference = difference.replace(" ", " points ", 1)
+    return f"{comparison.arm} ({difference})"
 
 
 def _and(items: Sequence[str]) -> str:

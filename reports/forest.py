@@ -70,7 +70,7 @@ def _forest(run: RunRecord, metric: str, reference: str) -> Forest | None:
             mid=_percent(c.difference, reach),
             high=_percent(c.high, reach),
             mark=MARKS[claimed(c)],
-            text=f"{style.signed(c.difference)} {style.interval(c.low, c.high)}",
+            text=style.difference(c),
         )
         for i, c in compared
         if c.difference is not None and c.low is not None and c.high is not None

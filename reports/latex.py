@@ -55,8 +55,9 @@ def _table(run: RunRecord, table: ArmTable) -> str:
 
 def _head(column: Column) -> str:
     arrow = escape(column.direction[0]) if column.direction[0] in "↑↓" else ""
+    unit = f" ({escape(column.unit)})" if column.unit else ""
     size = f" ($n={column.n}$)" if column.n else ""
-    return f"{escape(column.title)} {arrow}{size}"
+    return f"{escape(column.title)} {arrow}{unit}{size}"
 
 
 def _cell(cell: Cell) -> str:

@@ -13,7 +13,7 @@ from reports.cautions import cautions
 from reports.number_text import duration
 from reports.pictures import Thumbnails
 from reports.run_record import RunRecord
-from reports.tables import ArmTable, Cell, arm_tables
+from reports.tables import ArmTable, Cell, Column, arm_tables
 
 # What starts markup inside a line: a link needs "](", an underscore stresses at a word's edge only.
 _SPECIAL = re.compile(r"([\\`*#|~<&]|(?<=\])[(\[:]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
@@ -45,11 +45,15 @@ def _answer(words: Answer) -> list[str]:
 
 
 def _table(table: ArmTable) -> list[str]:
-    head = ["arm", *(f"{_text(c.title)} {c.direction[0]}" for c in table.columns)]
+    head = ["arm", *(f"{_text(c.title)} {c.direction[0]}{_unit(c)}" for c in table.columns)]
     rows = [[_text(row.name), *(_cell(cell) for cell in row.cells)] for row in table.rows]
     lines = [_line(head), _line(["---"] * len(head)), *map(_line, rows)]
     notes = [f"({letter}) {_text(text)}" for letter, text in table.footnotes]
     return [f"## {_text(table.title)}", "\n".join(lines), *notes]
+
+
+def _unit(column: Column) -> str:
+    return f" ({_text(column.unit)})" if column.unit else ""
 
 
 def _line(cells: Sequence[str]) -> str:

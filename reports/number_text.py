@@ -1,7 +1,7 @@
 """Numbers as people read them: as many decimals as the interval supports, the same down a column.
 
 An interval of ±0.34 makes the third decimal noise, so the half-width decides: two
-significant digits of it.
+significant digits of it. Paired differences have narrower intervals, and so more decimals.
 """
 
 from __future__ import annotations
@@ -22,55 +22,68 @@ Number = Estimate | Comparison
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberStyle:
-    """How a metric's numbers are printed: times ``factor``, ``decimals`` digits, ``unit``."""
+    """How a metric's numbers are printed.
 
-    factor: float = 1.0
+    Attributes:
+        percent: whether values are shares, printed in percent (their differences in points).
+        decimals: of a value; ``fine_decimals`` of a difference.
+    """
+
+    percent: bool = False
     decimals: int = 3
-    unit: str = ""
+    fine_decimals: int = 3
 
-    def plain(self, value: float) -> str:
-        """Return the bare number with a true minus sign."""
-        text = f"{value * self.factor:.{self.decimals}f}"
+    def value(self, value: float) -> str:
+        """Return a value, in percent where it is a share."""
+        return self._plain(value, self.decimals) + "%" * self.percent
+
+    def interval(self, low: float | None, high: float | None) -> str:
+        """Return ``[low, high]`` of a value; empty when there is none."""
+        return self._interval(low, high, self.decimals)
+
+    def difference(self, comparison: Comparison) -> str:
+        """Return a difference with its sign and interval; empty when there is none."""
+        if comparison.difference is None:
+            return ""
+        text = self._plain(comparison.difference, self.fine_decimals)
+        positive = any(digit in "123456789" for digit in text) and not text.startswith(MINUS)
+        interval = self._interval(comparison.low, comparison.high, self.fine_decimals)
+        return f"{'+' * positive}{text} {interval}"
+
+    def _interval(self, low: float | None, high: float | None, decimals: int) -> str:
+        if low is None or high is None:
+            return ""
+        return f"[{self._plain(low, decimals)}, {self._plain(high, decimals)}]"
+
+    def _plain(self, value: float, decimals: int) -> str:
+        """Return the bare number with a true minus sign, and none before a zero."""
+        text = f"{value * (100 if self.percent else 1):.{decimals}f}"
         if float(text) == 0:
             text = text.removeprefix("-")
         return text.replace("-", MINUS)
-
-    def value(self, value: float) -> str:
-        """Return the number with its unit."""
-        return self.plain(value) + self.unit
-
-    def signed(self, value: float) -> str:
-        """Return a difference with its sign."""
-        text = self.plain(value)
-        return text if text.startswith(MINUS) or value <= 0 else f"+{text}"
-
-    def interval(self, low: float | None, high: float | None) -> str:
-        """Return ``[low, high]``; empty when there is none."""
-        if low is None or high is None:
-            return ""
-        return f"[{self.plain(low)}, {self.plain(high)}]"
 
 
 def style_for(run: RunRecord, metric: str) -> NumberStyle:
     """Return the style that suits every number of a metric in this run."""
     estimates = [e for (_, m, _), e in run.estimates.items() if m == metric]
     comparisons = [c for c in run.comparisons if c.metric == metric]
-    share = wording(metric).share
-    factor = 100.0 if share else 1.0
-    unit = "%" if share else next((f" {e.unit}" for e in estimates if e.unit), "")
-    decimals = _decimals([h * factor for h in _half_widths([*estimates, *comparisons])])
-    return NumberStyle(factor=factor, decimals=min(decimals, 1) if share else decimals, unit=unit)
+    percent = wording(metric).share
+    factor, most = (100.0, 1) if percent else (1.0, MAX_DECIMALS)
+    decimals = _decimals([h * factor for h in _half_widths(estimates)], most)
+    narrow = [h * factor for h in _half_widths(comparisons)]
+    fine = max(decimals, _decimals(narrow, most)) if any(narrow) else decimals
+    return NumberStyle(percent=percent, decimals=decimals, fine_decimals=fine)
 
 
 def _half_widths(numbers: Iterable[Number]) -> list[float]:
     return [(n.high - n.low) / 2 for n in numbers if n.low is not None and n.high is not None]
 
 
-def _decimals(half_widths: list[float]) -> int:
+def _decimals(half_widths: list[float], most: int) -> int:
     wide = [h for h in half_widths if h > 0]
     if not wide:
-        return 3
-    return min(MAX_DECIMALS, max(0, 1 - math.floor(math.log10(median(wide)))))
+        return min(most, 3)
+    return min(most, max(0, 1 - math.floor(math.log10(median(wide)))))
 
 
 def duration(seconds: float | None) -> str:

@@ -73,6 +73,7 @@ class Column:
     title: str
     says: str
     direction: str
+    unit: str
     n: int | None
 
 
@@ -168,6 +169,7 @@ def _column(run: RunRecord, metric: str) -> Column:
         title=words.title,
         says=words.says,
         direction=direction(found[0].higher_is_better if found else None),
+        unit=next((e.unit for e in found if e.unit and not words.share), ""),
         n=counts.pop() if len(counts) == 1 else None,
     )
 
@@ -223,10 +225,7 @@ def _difference(comparison: Comparison | None, style: NumberStyle) -> Difference
     mark = MARKS[claimed(comparison)]
     if comparison.difference is None:
         return Difference(mark=mark, text="", reason=comparison.reason)
-    interval = style.interval(comparison.low, comparison.high)
-    return Difference(
-        mark=mark, text=f"{style.signed(comparison.difference)} {interval}", reason=None
-    )
+    return Difference(mark=mark, text=style.difference(comparison), reason=None)
 
 
 def breakdowns(run: RunRecord) -> tuple[Breakdown, ...]:

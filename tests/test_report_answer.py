@@ -119,10 +119,17 @@ def test_pass_rates_print_in_percent_and_differences_in_points(run):
 def test_decimals_follow_the_interval_not_the_float(run):
     assert style_for(run, "fd_scenes").value(4.9) == "4.90"
     assert style_for(run, "kid_scenes").value(0.018) == "0.0180"
-    style = NumberStyle(decimals=2)
-    assert style.signed(-0.001) == "0.00"
-    assert style.signed(0.25) == "+0.25"
-    assert style.signed(-0.25) == "\N{MINUS SIGN}0.25"
+    style = NumberStyle(decimals=1, fine_decimals=2)
+    assert style.value(-0.001) == "0.0"
+    told = [style.difference(a_comparison(difference=d)) for d in (-0.001, 0.004, 0.25, -0.25)]
+    assert told == [f"{d} [0.50, 1.50]" for d in ("0.00", "0.00", "+0.25", "\N{MINUS SIGN}0.25")]
+
+
+def test_narrow_differences_keep_the_decimals_that_tell_them_apart(run):
+    narrow = a_comparison(
+        arm="guidance-1", reference="prior", difference=-0.0171, low=-0.0243, high=-0.0102
+    )
+    assert "(\N{MINUS SIGN}0.0171 [" in sentence(with_comparisons(run, narrow), "fd_scenes")
 
 
 def test_durations_read_like_durations():
