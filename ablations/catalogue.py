@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 from ablations.plan import Judges, ProbeUse
 from ablations.resolving import Tables
@@ -15,12 +15,13 @@ from ablations.workshop import Judge, Workshop
 from dalle2eval.features import extractor_label
 from dalle2eval.metrics import METRICS
 from dalle2eval.probes import PROBES
-from dalle2eval.protocols import TextImageEmbedder, TextToImage
+from dalle2eval.protocols import TextToImage
 from dalle2eval.records import InputError, Plan
-from reference_model.dalle2 import load
+from reference_model.dalle2 import DALLE2, load
 from reference_model.embedder import load_clip
 from reference_model.manifest import available, read_manifest, verify
 
+DEVICES = ("auto", "cpu", "cuda")
 JUDGE = "scenes-judge"
 SHARED_WORLD = (
     "The judge CLIP has another architecture, seed and data stream than the generator's CLIP, "
@@ -71,19 +72,19 @@ def verify_weights(name: str) -> list[str]:
         return list(manifest.parts)
 
 
-def open_model(name: str, device: str) -> TextToImage:
+def open_model(name: str, device: str) -> DALLE2:
     """Return a model whose weights are whole; they are loaded when it first draws."""
     with told_plainly():
         verify_weights(name)
-        # The stages that it runs are those that it planned, so the narrower type is no harm.
-        return cast(TextToImage, load(name, device=device))
+        return load(name, device=device)
 
 
-def open_judge(device: str) -> TextImageEmbedder:
-    """Return the judge, whose weights are whole; they are loaded when it first looks."""
+def find_judge() -> Judge:
+    """Return the judge, whose weights are whole."""
     with told_plainly():
         verify_weights(JUDGE)
-        return load_clip(JUDGE, device=device)
+        judge = load_clip(JUDGE)
+        return Judge(name=judge.name, weights=judge.weights)
 
 
 def tables() -> Tables:
@@ -93,11 +94,11 @@ def tables() -> Tables:
     return Tables(metrics=frozenset(METRICS) - given, probes=probes)
 
 
-def judges_for(plan: Plan, judge: TextImageEmbedder) -> Judges:
+def judges_for(plan: Plan, judge: Judge) -> Judges:
     """Return who judges a plan's images."""
     needs = {METRICS[name].needs for name in plan.metrics}
     return Judges(
-        judge=Judge(name=judge.name, weights=judge.weights),
+        judge=judge,
         label=extractor_label(judge.name, judge.weights),
         probes=tuple(_use(name) for name in plan.probes),
         needs_features=any(need.startswith("features") for need in needs),
@@ -115,6 +116,35 @@ def _use(name: str) -> ProbeUse:
     )
 
 
-def workshop(model: TextToImage, judge: TextImageEmbedder) -> Workshop:
+def workshop(model: TextToImage, device: str) -> Workshop:
     """Return where units are made."""
-    return Workshop(open_model=lambda: model, open_judge=lambda: judge, probes=PROBES)
+    return Workshop(
+        open_model=lambda: model,
+        open_judge=lambda: load_clip(JUDGE, device=resolve_device(device)),
+        probes=PROBES,
+    )
+
+
+def check_device(device: str) -> None:
+    """Refuse what is no device; whether it is there is known when torch is loaded.
+
+    Raises:
+        InputError: it is none of `DEVICES`.
+    """
+    if device not in DEVICES:
+        raise InputError(f'no device "{device}"; allowed: {", ".join(DEVICES)}')
+
+
+def resolve_device(device: str) -> str:
+    """Return ``cpu`` or ``cuda``; ``auto`` takes CUDA where there is one.
+
+    Raises:
+        InputError: there is no such device, or no CUDA device on this machine.
+    """
+    import torch
+
+    check_device(device)
+    has_cuda = torch.cuda.is_available()
+    if device == "cuda" and not has_cuda:
+        raise InputError("--device cuda: this machine has no CUDA device; use cpu or auto")
+    return "cuda" if has_cuda and device != "cpu" else "cpu"

@@ -2,6 +2,7 @@
 
 The estimate starts from each stage's yardstick and moves to measured times: a stage that has been
 measured counts with its own seconds an image, the others with their yardstick times the ratio seen.
+A stage's first unit tells nothing of the others, because it also loads what the stage needs.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Forecast:
         self.yardstick: dict[str, float] = defaultdict(float)  # of what is left, by stage
         self.measured: dict[str, float] = defaultdict(float)  # seconds, by stage
         self.expected: dict[str, float] = defaultdict(float)  # yardstick of what was measured
+        self.begun: set[str] = set()
         for unit in units:
             self.yardstick[unit.stage] += unit.seconds
 
@@ -48,6 +50,9 @@ class Forecast:
         """Take a unit that was just made into account."""
         stage = done.unit.stage
         self.yardstick[stage] -= done.unit.seconds
+        if stage not in self.begun:
+            self.begun.add(stage)
+            return
         self.measured[stage] += done.seconds
         self.expected[stage] += done.unit.seconds
 

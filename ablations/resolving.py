@@ -116,6 +116,8 @@ def _all_prompts(
     choice, showcase = loaded.suite.prompts, loaded.suite.showcase
     n = choice.n if limit is None else min(limit, choice.n or limit)
     with _at(loaded, ("prompts", "set")):
+        load_prompts(choice.set, 1)
+    with _at(loaded, ("prompts", "n")):
         scored = load_prompts(choice.set, n)
     if showcase is None:
         return scored

@@ -13,6 +13,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 Size = Literal[64, 256, 1024]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+Expectation = Annotated[
+    Line, StringConstraints(pattern=r"^[\w.]+: .+ (better|worse|higher|lower) than .+$")
+]
 # Arm names are folder names and stand in tables: letters that need no care anywhere.
 ArmName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=+-]{0,63}$")]
 
@@ -33,10 +36,14 @@ class _Part(BaseModel):
 
 
 class Finding(_Part):
-    """The published finding that the suite tests."""
+    """The published finding that the suite tests.
+
+    ``expect`` is the one comparison that would confirm it: ``METRIC: ARM worse than ARM``.
+    """
 
     says: Line
     source: Line
+    expect: Expectation | None = None
 
 
 class ModelChoice(BaseModel):

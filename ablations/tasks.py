@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 from collections.abc import Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,8 @@ from dalle2eval.protocols import Stage
 from dalle2eval.records import Prompt, SampleKey, fingerprint, to_json
 
 Embedding = Literal["features", "aligned"]
+
+OCR_PACKAGES = ("rapidocr", "onnxruntime")  # they hold the OCR's weights and code
 
 # Yardsticks on two CPU cores, in seconds; measured times replace them during a run.
 EMBED_IMAGE_S, EMBED_TEXT_S, RENDER_S, SELF_TEST_S = 0.004, 0.002, 0.002, 5.0
@@ -179,13 +182,18 @@ def probe_unit(
         samples=images.samples,
         seconds=seconds * images.samples,
         identity={
-            "code": source_hash("dalle2eval.probes", "dalle2eval.scenes"),
+            **_probe_identity(),
             "prompts": [to_json(prompt) for prompt in prompts],
             "keys": [to_json(key) for key in keys],
         },
         perform=partial(_score, name, tuple(prompts), tuple(keys)),
         inputs={"images": (images,)},
     )
+
+
+def _probe_identity() -> dict[str, Any]:
+    packages = {name: version(name) for name in OCR_PACKAGES}
+    return {"code": source_hash("dalle2eval.probes", "dalle2eval.scenes"), "packages": packages}
 
 
 def _score(
@@ -205,10 +213,7 @@ def self_test_unit(name: str) -> Unit:
         kind="json",
         samples=1,
         seconds=SELF_TEST_S,
-        identity={
-            "probe": name,
-            "code": source_hash("dalle2eval.probes", "dalle2eval.scenes"),
-        },
+        identity={"probe": name, **_probe_identity()},
         perform=partial(_self_test, name),
     )
 

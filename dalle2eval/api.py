@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from dalle2eval.records import InputError, Plan
 from dalle2eval.store import Store, check_writable, default_store, encode_png, write_atomic
@@ -20,8 +20,9 @@ from dalle2eval.store import Store, check_writable, default_store, encode_png, w
 if TYPE_CHECKING:
     from ablations.plan import Work
     from ablations.workshop import Workshop
+    from dalle2eval.protocols import TextToImage
+    from reference_model.training.train import DataFactory
 
-DEVICES = ("auto", "cpu", "cuda")
 REPORT_FORMATS = ("html", "md", "csv", "tex")
 
 
@@ -138,10 +139,10 @@ def sample(  # noqa: PLR0913  (the command's options by their names)
     Raises:
         InputError: no such model, setting or size, or the folder cannot be written.
     """
-    from ablations.catalogue import open_model, told_plainly
+    from ablations.catalogue import check_device, open_model, told_plainly
     from ablations.sampling import draw_stages
 
-    _check_device(device)
+    check_device(device)
     if not prompts or not all(prompt.strip() for prompt in prompts):
         raise InputError("a prompt is empty; say what to draw")
     chosen = open_model(model, device)
@@ -151,7 +152,9 @@ def sample(  # noqa: PLR0913  (the command's options by their names)
         chain = chosen.plan_stages(chosen.resolve_settings(settings or {}), size)
     check_writable(Path(out), "--out")
     files = []
-    for drawn in draw_stages(chosen, chain, prompts, seeds=range(seed, seed + n)):
+    for drawn in draw_stages(
+        cast("TextToImage", chosen), chain, prompts, seeds=range(seed, seed + n)
+    ):
         if drawn.size == size or stages:
             files.append(Path(out) / drawn.file_name)
             write_atomic(files[-1], encode_png(drawn.pixels))
@@ -218,7 +221,7 @@ def train(
     Raises:
         InputError: no such recipe, stage or data, or a folder cannot be written.
     """
-    from ablations.catalogue import told_plainly
+    from ablations.catalogue import resolve_device, told_plainly
     from dalle2eval.scenes.training_data import SceneSource
 
     if data != "scenes":
@@ -231,7 +234,12 @@ def train(
 
     with told_plainly():
         train_recipe(
-            recipe, SceneSource, stage=stage, work=work, out=out, device=resolve_device(device)
+            recipe,
+            cast("DataFactory", SceneSource),
+            stage=stage,
+            work=work,
+            out=out,
+            device=resolve_device(device),
         )
     return out
 
@@ -244,8 +252,9 @@ def _request(suite: str, choices: Mapping[str, Any]) -> Request:
 def _prepare(request: Request) -> _Prepared:
     """Check everything that the user chose, and plan the work; loads no network."""
     from ablations.catalogue import (
+        check_device,
+        find_judge,
         judges_for,
-        open_judge,
         open_model,
         tables,
         told_plainly,
@@ -256,11 +265,11 @@ def _prepare(request: Request) -> _Prepared:
     from ablations.resolving import Choice, resolve
     from dalle2eval.prompts import load_prompts
 
-    _check_device(request.device)
+    check_device(request.device)
     loaded = load_suite(request.suite, request.overrides)
     with told_plainly():
         model = open_model(loaded.suite.model.name, request.device)
-        judge = open_judge(request.device)
+        judge = find_judge()
         frozen = resolve(
             loaded,
             model,
@@ -271,7 +280,12 @@ def _prepare(request: Request) -> _Prepared:
         work = plan_work(frozen, model, judges_for(frozen, judge))
     root = Path(request.store) if request.store is not None else default_store()
     weights = {model.name: model.weights, judge.name: judge.weights}
-    return _Prepared(work=work, store=Store(root), workshop=workshop(model, judge), weights=weights)
+    return _Prepared(
+        work=work,
+        store=Store(root),
+        workshop=workshop(cast("TextToImage", model), request.device),
+        weights=weights,
+    )
 
 
 def _notes() -> list[str]:
@@ -281,6 +295,7 @@ def _notes() -> list[str]:
 
 
 def _environment(prepared: _Prepared, device: str) -> dict[str, Any]:
+    from ablations.catalogue import resolve_device
     from ablations.environment import describe_environment
 
     return describe_environment(prepared.weights, resolve_device(device))
@@ -289,23 +304,3 @@ def _environment(prepared: _Prepared, device: str) -> dict[str, Any]:
 def _new_folder(plan: Plan) -> Path:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     return Path("runs") / f"{plan.suite}-{stamp}-{plan.fingerprint[:8]}"
-
-
-def _check_device(device: str) -> None:
-    if device not in DEVICES:
-        raise InputError(f'no device "{device}"; allowed: {", ".join(DEVICES)}')
-
-
-def resolve_device(device: str) -> str:
-    """Return ``cpu`` or ``cuda``; ``auto`` takes CUDA where there is one.
-
-    Raises:
-        InputError: there is no such device, or no CUDA device on this machine.
-    """
-    import torch
-
-    _check_device(device)
-    has_cuda = torch.cuda.is_available()
-    if device == "cuda" and not has_cuda:
-        raise InputError("--device cuda: this machine has no CUDA device; use cpu or auto")
-    return "cuda" if has_cuda and device != "cpu" else "cpu"

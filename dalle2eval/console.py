@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 PASSED, FAILED, BAD_INPUT, NOT_COMPARABLE = 0, 1, 2, 12
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 
 def say(text: str) -> None:
@@ -57,12 +58,14 @@ def guard(command: Callable[[], Any]) -> int:
         code = command()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        say("interrupted; the same command with the same --out goes on from here")
-        return FAILED
+        code = INTERRUPTED
     except Exception as error:
         if os.environ.get("DALLE2EVAL_DEBUG"):
             traceback.print_exc()
         return _explain(error)
+    if code == INTERRUPTED:
+        say("interrupted; the same command with the same --out goes on from here")
+        return FAILED
     return code if isinstance(code, int) else PASSED
 
 

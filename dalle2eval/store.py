@@ -66,7 +66,7 @@ def _encode_images(images: NDArray[np.uint8]) -> bytes:
 
 def _decode_images(content: bytes) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(content)) as strip:
-        pixels = np.asarray(strip.convert("RGB"), dtype=np.uint8)
+        pixels = np.array(strip.convert("RGB"), dtype=np.uint8)
     return pixels.reshape(-1, pixels.shape[1], pixels.shape[1], 3)
 
 

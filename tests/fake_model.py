@@ -106,9 +106,6 @@ class FakeJudge:
 class FakeProbe:
     """Right when the picture is rather red; it says nothing of prompts about words."""
 
-    def __init__(self, accuracy=1.0):
-        self.accuracy = accuracy
-
     def score(self, images, prompts, keys):
         return [
             Score(
@@ -127,7 +124,7 @@ class FakeProbe:
             SelfTest(
                 judge="composition",
                 task="colour",
-                accuracy=self.accuracy,
+                accuracy=1.0,
                 low=0.0,
                 high=1.0,
                 n=n,

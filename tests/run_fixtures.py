@@ -73,7 +73,7 @@ def make_work(path, *overrides, **choice):
     return plan_work(make_plan(path, *overrides, **choice), FakeModel(), JUDGES)
 
 
-def make_site(folder, store, *, model=None, probe=None, executor=None):
+def make_site(folder, store, *, model=None, executor=None):
     model = model or FakeModel()
     return Site(
         folder=folder,
@@ -81,7 +81,7 @@ def make_site(folder, store, *, model=None, probe=None, executor=None):
         workshop=Workshop(
             open_model=lambda: model,
             open_judge=FakeJudge,
-            probes={"composition": probe or FakeProbe()},
+            probes={"composition": FakeProbe()},
         ),
         executor=executor or LocalExecutor(),
         environment=lambda: {"python": "3"},

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_model import FakeModel, FakeProbe
+from fake_model import FakeModel
 from run_fixtures import make_site, make_work
 
 from ablations.executors import LocalExecutor
@@ -143,17 +143,6 @@ def test_plan_and_environment_are_there_before_the_first_unit(tmp_path):
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
         "plan.yaml", "environment.json", "events.jsonl",
     }  # fmt: skip
-
-
-def test_a_judge_that_fails_its_own_test_gives_no_scores(tmp_path):
-    model = FakeModel()
-    site = make_site(
-        tmp_path / "run", tmp_path / "store", model=model, probe=FakeProbe(accuracy=0.5)
-    )
-    with pytest.raises(RuntimeError, match="judge composition fails its own test"):
-        run_work(make_work(tmp_path / "s.yaml"), site)
-    assert model.calls == 0
-    assert not (tmp_path / "run" / "scores.parquet").exists()
 
 
 def test_an_unwritable_store_is_found_before_any_work(tmp_path):

@@ -1,0 +1,52 @@
+"""The forecast follows what was measured; a stage that loads its network first misleads it not."""
+
+import io
+
+import pytest
+
+from ablations.executors import Done
+from ablations.progress import Forecast, Lines, clock
+from ablations.units import Unit
+
+
+def units(stage, n, seconds=1.0):
+    return [
+        Unit(stage=stage, kind="json", samples=1, seconds=seconds, identity={"n": i}, perform=print)
+        for i in range(n)
+    ]
+
+
+def made(unit, seconds):
+    return Done(unit=unit, seconds=seconds, cached=False)
+
+
+def test_before_anything_is_measured_the_yardstick_counts():
+    assert Forecast(units("decoder", 4, seconds=2.5)).seconds_left == 10.0
+
+
+def test_the_first_unit_of_a_stage_loads_and_does_not_count():
+    work = units("decoder", 11)
+    forecast = Forecast(work)
+    forecast.note(made(work[0], 60.0))
+    assert forecast.seconds_left == 10.0
+    forecast.note(made(work[1], 2.0))
+    assert forecast.seconds_left == 18.0
+
+
+def test_a_stage_not_yet_measured_takes_the_ratio_of_the_others():
+    decoder, probe = units("decoder", 2), units("probe", 3)
+    forecast = Forecast([*decoder, *probe])
+    forecast.note(made(decoder[0], 5.0))
+    forecast.note(made(decoder[1], 3.0))
+    assert forecast.seconds_left == pytest.approx(9.0)
+
+
+def test_plain_lines_tell_the_eta_from_the_start():
+    stream, work = io.StringIO(), units("decoder", 3, seconds=30.0)
+    lines = Lines(stream)
+    lines.begin(work, 2)
+    assert stream.getvalue() == "3 units to make, 2 in the store, ETA 1:30\n"
+
+
+def test_a_clock_shows_hours_only_when_there_are_any():
+    assert [clock(0), clock(59.6), clock(3599), clock(3600)] == ["0:00", "1:00", "59:59", "1:00:00"]
