@@ -1,8 +1,8 @@
 """Which of two models is closer to one reference set? The relative-MMD test (arXiv 1511.04581).
 
 For models that were not run on the same prompts and seeds; where they were, a paired comparison
-is far sharper. Unlike the intervals elsewhere, it takes the reference set as a sample too: that both
-distances use the same one makes them correlated, which the variance of the difference knows.
+is far sharper. Unlike the intervals elsewhere, it takes the reference set as a sample too: both
+distances use the same one, and the variance of their difference knows it.
 """
 
 from __future__ import annotations
