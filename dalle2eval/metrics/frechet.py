@@ -61,13 +61,14 @@ def frechet_distance(generated: ArrayLike, reference: ArrayLike) -> float:
     x, y = as_feature_pair(generated, reference)
     require_rows(x, 2, "generated")
     require_rows(y, 2, "reference")
-    first, second = moments(x), moments(y)
-    root_trace = None
     if min(len(x), len(y)) > x.shape[1]:
+        first, second = moments(x), moments(y)
         root_trace = _root_trace(first.covariance, second.covariance)
-    if root_trace is None:
-        root_trace = _nuclear_norm(centred_factor(x), centred_factor(y))
-    return _combine(first, second, root_trace)
+        if root_trace is not None:
+            return _from_traces(first, second, root_trace)
+    a, b = centred_factor(x), centred_factor(y)
+    traces = float(np.vdot(a, a) + np.vdot(b, b))
+    return _combine(x.mean(axis=0) - y.mean(axis=0), traces, _nuclear_norm(a, b))
 
 
 def frechet_distance_corrected(
@@ -112,7 +113,7 @@ def frechet_distance_from_moments(generated: Moments, reference: Moments) -> flo
     root_trace = _root_trace(s1, s2)
     if root_trace is None:
         root_trace = _nuclear_norm(_eigen_factor(s1), _eigen_factor(s2))
-    return _combine(generated, reference, root_trace)
+    return _from_traces(generated, reference, root_trace)
 
 
 def centred_factor(features: Floats) -> Floats:
@@ -149,7 +150,10 @@ def _eigen_factor(covariance: Floats) -> Floats:
     return np.asarray(np.sqrt(spectrum.clip(min=0))[:, None] * vectors.T)
 
 
-def _combine(first: Moments, second: Moments, root_trace: float) -> float:
-    shift = first.mean - second.mean
+def _from_traces(first: Moments, second: Moments, root_trace: float) -> float:
     traces = float(np.trace(first.covariance) + np.trace(second.covariance))
+    return _combine(first.mean - second.mean, traces, root_trace)
+
+
+def _combine(shift: Floats, traces: float, root_trace: float) -> float:
     return max(0.0, float(shift @ shift) + traces - 2.0 * root_trace)

@@ -9,7 +9,7 @@ Needs = Literal[
     "features",
     "features+reference",
     "features+groups",
-    "features+training",
+    "images+training",
     "images+texts",
     "images+head",
     "image+prompt",

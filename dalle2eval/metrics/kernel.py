@@ -93,8 +93,11 @@ def cross_means(x: Floats, y: Floats, kernel: Kernel) -> Floats:
 
 def cubic_kernel(x: Floats, y: Floats) -> Floats:
     """Return (xᵀy/d + 1)³ for rows [n, d] and [m, d] (KID)."""
-    base = x @ y.T / x.shape[1] + 1.0
-    return np.asarray(base * base * base)
+    base = x @ (y / x.shape[1]).T
+    base += 1.0
+    cube = base * base
+    cube *= base
+    return np.asarray(cube)
 
 
 def gaussian_kernel(x: Floats, y: Floats) -> Floats:

@@ -51,7 +51,7 @@ def _over_features(extractor: str) -> list[MetricInfo]:
         MetricInfo(
             name=f"memorised_{extractor}",
             higher_is_better=False,
-            needs="features+training",
+            needs="images+training",
             estimator="proportion",
             unit="share",
             source="after Meehan et al. 2020, arXiv 2004.05675",
