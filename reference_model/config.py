@@ -204,29 +204,29 @@ def tiny() -> StackConfig:
     """Return a stack of random weights for tests: 16 to 32 to 64 pixels, milliseconds."""
     unet = UnetConfig(
         patch=2,
-        channels=16,
+        channels=8,
         multipliers=(1, 2),
         depth=1,
         attention_levels=(1,),
-        head_channels=16,
-        context_width=32,
-        vector_width=32,
+        head_channels=8,
+        context_width=16,
+        vector_width=16,
     )
-    upsampling = UnetConfig(patch=2, channels=8, multipliers=(1, 2), depth=1, condition_channels=3)
+    upsampling = UnetConfig(patch=2, channels=4, multipliers=(1, 2), depth=1, condition_channels=3)
     return StackConfig(
         name="tiny",
         clip=ClipConfig(
-            embed_dim=16,
+            embed_dim=8,
             image_size=16,
-            vision={"image_size": 16, "patch_size": 8, "width": 32, "layers": 1, "head_width": 16},
-            text={"context_length": 24, "width": 32, "heads": 2, "layers": 1},
+            vision={"image_size": 16, "patch_size": 8, "width": 16, "layers": 1, "head_width": 8},
+            text={"context_length": 24, "width": 16, "heads": 2, "layers": 1},
         ),
-        prior=PriorConfig(z_dim=16, text_width=32, context_length=24, width=32, depth=1, heads=2),
+        prior=PriorConfig(z_dim=8, text_width=16, context_length=24, width=16, depth=1, heads=2),
         decoder=DecoderConfig(
             image_size=16,
-            z_dim=16,
+            z_dim=8,
             unet=unet,
-            text=TextEncoderConfig(context_length=24, width=32, depth=1, heads=2),
+            text=TextEncoderConfig(context_length=24, width=16, depth=1, heads=2),
         ),
         upsampler_256=UpsamplerConfig(low_size=16, high_size=32, unet=upsampling),
         upsampler_1024=UpsamplerConfig(

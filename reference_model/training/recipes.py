@@ -61,25 +61,25 @@ SCENES: dict[str, StageRecipe] = {
             part="prior",
             stream=3,
             seed=4,
-            loop=LoopConfig(steps=4000, batch_size=128, bf16=False),
+            loop=LoopConfig(steps=2500, batch_size=128),
         ),
         StageRecipe(
             part="prior-eps",
             stream=3,
             seed=4,
-            loop=LoopConfig(steps=4000, batch_size=128, bf16=False),
+            loop=LoopConfig(steps=2500, batch_size=128),
         ),
         StageRecipe(
             part="upsampler-256",
             stream=4,
             seed=5,
-            loop=LoopConfig(steps=4000, batch_size=32),
+            loop=LoopConfig(steps=2500, batch_size=32),
         ),
         StageRecipe(
             part="upsampler-1024",
             stream=5,
             seed=6,
-            loop=LoopConfig(steps=1500, batch_size=8),
+            loop=LoopConfig(steps=1000, batch_size=8),
         ),
     )
 }

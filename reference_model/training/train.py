@@ -31,7 +31,7 @@ from reference_model.training.stages import (
 )
 from reference_model.upsamplers import Upsampler
 
-PRIOR_EMBEDDINGS = 60_000  # captioned images whose z_i a prior is trained on
+PRIOR_EMBEDDINGS = 40_000  # captioned images whose z_i a prior is trained on
 
 
 class DataFactory(Protocol):

@@ -1,0 +1,148 @@
+"""Training: resumed equals uninterrupted, data is a function of the step, losses see what they should."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from dalle2eval.scenes.grammar import is_held_out, parse
+from dalle2eval.scenes.training_data import SceneSource
+from reference_model.config import preset
+from reference_model.diffusion.schedule import Schedule
+from reference_model.manifest import BUNDLED, CheckpointError, read_manifest
+from reference_model.training import train
+from reference_model.training.contrastive import same_caption
+from reference_model.training.loop import Loop, LoopConfig, learning_rate_at
+from reference_model.training.recipes import RECIPES
+from reference_model.training.stages import generator, native_loss, noised, weighted_loss
+
+CONFIG = LoopConfig(steps=12, batch_size=4, warmup_steps=3, checkpoint_every=4, log_every=3)
+
+
+def toy(folder, config=CONFIG, *, stop_at=None):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
+
+    def loss(step):
+        if stop_at is not None and step == stop_at:
+            raise KeyboardInterrupt
+        x = torch.randn(4, 3, generator=generator(step, 0))
+        return ((module(x) - x.sum(1, keepdim=True)) ** 2).mean()
+
+    return Loop(module, loss, config, folder)
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path):
+    whole = toy(tmp_path / "whole").run()
+    with pytest.raises(KeyboardInterrupt):
+        toy(tmp_path / "cut", stop_at=10).run()
+    resumed = toy(tmp_path / "cut")
+    assert resumed.step == 8
+    result = resumed.run()
+    assert all(torch.equal(whole[name], result[name]) for name in whole)
+
+
+def test_a_half_written_checkpoint_is_never_taken_for_whole(tmp_path):
+    toy(tmp_path).run()
+    (tmp_path / "state.tmp").write_bytes(b"half")
+    (tmp_path / "progress.tmp").write_text("{")
+    assert toy(tmp_path).step == CONFIG.steps
+
+
+def test_the_log_is_json_lines_with_images_seen(tmp_path):
+    toy(tmp_path).run()
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["images"] for line in lines] == [12, 24, 36, 48]
+    assert all(line["loss"] >= 0 for line in lines)
+
+
+def test_the_learning_rate_warms_up_and_decays_to_zero():
+    rates = [learning_rate_at(step, CONFIG) for step in range(CONFIG.steps + 1)]
+    assert rates[0] < rates[1] < rates[2] == pytest.approx(CONFIG.learning_rate)
+    assert rates[-1] == pytest.approx(0, abs=1e-12)
+
+
+def test_the_average_follows_the_weights(tmp_path):
+    loop = toy(tmp_path, replace(CONFIG, ema_decay=0.0))
+    averaged = loop.run()
+    assert all(torch.allclose(averaged[k], v) for k, v in loop.module.state_dict().items())
+
+
+def test_equal_captions_are_not_repelled():
+    assert same_caption(["a", "b", "a"]).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
+
+
+def test_training_scenes_are_never_held_out_and_judges_see_them_all():
+    texts = SceneSource(stream=1).batch(0, 300, 8).captions
+    texts += SceneSource(stream=1).contrastive_batch(0, 300, 8).captions
+    assert not any(is_held_out(parse(text)) for text in texts)
+    judged = SceneSource(stream=1, held_out=True).batch(0, 300, 8).captions
+    assert any(is_held_out(parse(text)) for text in judged)
+
+
+def test_sample_k_does_not_depend_on_the_batch_it_came_in():
+    source = SceneSource(stream=3)
+    whole, part = source.batch(0, 8, 16), source.batch(5, 2, 16)
+    assert whole.captions[5:7] == part.captions
+    assert (whole.images[5:7] == part.images).all()
+
+
+def test_streams_do_not_share_samples():
+    first, second = (SceneSource(stream=s).batch(0, 50, 16) for s in (1, 2))
+    assert not (first.images == second.images).all(axis=(1, 2, 3)).any()
+
+
+def test_every_noise_level_is_in_every_batch():
+    _, t, _, _ = noised(torch.zeros(10, 1), Schedule("cosine"), generator(0, 0))
+    assert sorted((t // 100).tolist()) == list(range(10))
+
+
+@pytest.mark.parametrize("target", ["x0", "eps", "v"])
+def test_a_perfect_output_has_no_loss(target):
+    x0 = torch.randn(6, 3)
+    x_t, _, eps, alpha_bar = noised(x0, Schedule("cosine"), generator(1, 0))
+    output = {
+        "x0": x0,
+        "eps": eps,
+        "v": alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * x0,
+    }[target]
+    assert weighted_loss(target, output, x0, x_t, alpha_bar) < 1e-3
+    assert native_loss(target, output, x0, eps, alpha_bar) < 1e-12
+
+
+def scene_source(*, stream, held_out):
+    return SceneSource(stream=stream, held_out=held_out)
+
+
+@pytest.mark.parametrize(("recipe", "stage"), [("scene", None), ("scenes", "priors")])
+def test_an_unknown_recipe_or_stage_is_named(tmp_path, recipe, stage):
+    with pytest.raises(ValueError, match="there are: "):
+        train(recipe, scene_source, stage=stage, work=tmp_path, out=tmp_path)
+
+
+def test_a_stage_that_needs_clip_says_so(tmp_path):
+    with pytest.raises(CheckpointError, match="train the stage clip first"):
+        train("scenes", scene_source, stage="prior", work=tmp_path, out=tmp_path)
+
+
+def test_the_bundled_weights_are_what_the_recipe_makes():
+    """Same parts, same architectures: code and weights have not drifted apart."""
+    stack, parts = preset("scenes"), read_manifest(BUNDLED / "scenes").parts
+    assert set(parts) == {
+        r.saved_as or r.part for r in RECIPES["scenes"].values() if r.weights == "scenes"
+    }
+    assert parts["decoder"].config == json.loads(json.dumps(vars_of(stack.decoder)))
+    assert parts["clip"].config == json.loads(json.dumps(vars_of(stack.clip)))
+
+
+def vars_of(config):
+    from reference_model.config import to_json
+
+    return to_json(config)
+
+
+def test_the_bundled_weights_fit_the_budget():
+    total = sum(path.stat().st_size for path in BUNDLED.rglob("*.safetensors"))
+    assert total <= 24_000_000
