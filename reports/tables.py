@@ -187,9 +187,9 @@ def _column_cells(run: RunRecord, metric: str, notes: _Footnotes) -> list[Cell]:
 
 def _best(estimates: Iterable[Estimate]) -> float | None:
     known = [e for e in estimates if e.value is not None and e.higher_is_better is not None]
-    if len(known) < 2:  # noqa: PLR2004 - one value is not the best of anything
-        return None
     values = [e.value for e in known if e.value is not None]
+    if len(set(values)) < 2:  # noqa: PLR2004 - one value is not the best of anything
+        return None
     return max(values) if known[0].higher_is_better else min(values)
 
 

@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -165,6 +166,14 @@ def test_best_value_follows_the_metrics_direction(run_folder):
     }
     assert best["fd_scenes"] == ["guidance-4"]  # lowest of 4.9, 5.2, 10, 5.5, 13, 4.6
     assert best["vendi_scenes"] == ["guidance-4"]  # highest
+
+
+def test_no_arm_is_best_where_all_are_equal(run_folder):
+    run = read_run(run_folder)
+    known = {key: e for key, e in run.estimates.items() if e.value is not None}
+    level = {key: replace(e, value=0.5, low=0.4, high=0.6) for key, e in known.items()}
+    for table in arm_tables(replace(run, estimates=level)):
+        assert not [cell for row in table.rows for cell in row.cells if cell.best]
 
 
 def test_unknown_number_is_shown_with_its_reason_never_as_zero(page, run_folder):
