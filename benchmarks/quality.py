@@ -2,9 +2,9 @@
 
     uv run python benchmarks/quality.py --n 200
 
-Held-out prompts (scenes that training never drew) of every kind, drawn at several guidance scales with
-and without the prior; real renders of the same prompts pass the same reader beside them. Every share
-has a Wilson interval. Writes benchmarks/results/quality.json and prints a table.
+Held-out prompts (scenes that training never drew) of every kind, drawn at several guidance scales
+with and without the prior; real renders of the same prompts pass the same reader beside them. Every
+share has a Wilson interval. Writes benchmarks/results/quality.json and prints a table.
 """
 
 from __future__ import annotations

@@ -241,7 +241,7 @@ class DALLE2:
 
     def network(self, part: str) -> Any:
         """Return a part's network, loading it on first use."""
-        import torch  # noqa: PLC0415
+        import torch
 
         if part not in self._networks:
             # Weights made under inference mode could never be trained or changed afterwards.

@@ -1,4 +1,4 @@
-"""Oracle tests: with a perfect predictor every sampler must return x0, whatever the target and schedule."""
+"""Oracle tests: with a perfect predictor every sampler returns x0, for any target and schedule."""
 
 import itertools
 

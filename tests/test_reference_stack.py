@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from reference_model import CheckpointError, load, load_clip, load_network, read_manifest
-from reference_model.config import PRESETS, from_json, preset, scenes, to_json
-from reference_model.config import StackConfig
+from reference_model.config import PRESETS, StackConfig, from_json, preset, scenes, to_json
 from reference_model.dalle2 import UPSAMPLERS
 from reference_model.decoder import Decoder
 from reference_model.manifest import BUNDLED
@@ -101,7 +100,9 @@ def test_the_prior_never_writes_into_the_callers_embedding(tiny):
 
 @pytest.mark.parametrize("scale", ["per-dimension", "sqrt-d", "paper-17.2"])
 def test_no_embedding_scale_is_clamped_away(scale):
-    config = from_json(type(preset("tiny").prior), {**to_json(preset("tiny").prior), "embedding_scale": scale})
+    config = from_json(
+        type(preset("tiny").prior), {**to_json(preset("tiny").prior), "embedding_scale": scale}
+    )
     prior = DiffusionPrior(config)
     z_i = torch.nn.functional.normalize(torch.randn(500, config.z_dim), dim=-1)
     assert prior.scale(z_i).abs().max() < prior.clip_range()
@@ -146,9 +147,7 @@ def test_planning_loads_no_torch():
 
 
 def test_arms_that_share_a_stage_plan_the_same_stage(tiny):
-    plans = [
-        tiny.plan_stages(tiny.resolve_settings({"guidance_scale": s}), 16) for s in (1.0, 4.0)
-    ]
+    plans = [tiny.plan_stages(tiny.resolve_settings({"guidance_scale": s}), 16) for s in (1.0, 4.0)]
     assert plans[0][0] == plans[1][0]
     assert plans[0][1] != plans[1][1]
 
@@ -225,7 +224,7 @@ def test_a_manifest_cannot_point_outside_its_folder(tmp_path):
 def test_a_damaged_manifest_is_one_clear_error(tmp_path, text):
     folder = copy_of_tiny(tmp_path)
     (folder / "manifest.json").write_text(text)
-    with pytest.raises(CheckpointError, match="manifest.json"):
+    with pytest.raises(CheckpointError, match=r"manifest\.json"):
         read_manifest(folder)
 
 
@@ -305,5 +304,7 @@ def test_every_stage_of_the_presets_has_its_expected_size():
 def test_the_judge_is_not_the_generators_clip():
     generator, judge = load_clip("scenes"), load_clip("scenes-judge")
     assert generator.weights != judge.weights
-    layers = [load_network(read_manifest(n), "clip").model.visual for n in ("scenes", "scenes-judge")]
+    layers = [
+        load_network(read_manifest(n), "clip").model.visual for n in ("scenes", "scenes-judge")
+    ]
     assert type(layers[0]) is not type(layers[1])

@@ -1,4 +1,4 @@
-"""Training: resumed equals uninterrupted, data is a function of the step, losses see what they should."""
+"""Training: resumed equals uninterrupted, and data is a function of the step."""
 
 import json
 from dataclasses import replace
