@@ -133,7 +133,11 @@ class UpsamplerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackConfig:
-    """All stages of one preset."""
+    """All stages of one preset.
+
+    Attributes:
+        expected_parameters: of every stage, without the rows of its vocabulary; checked by a test.
+    """
 
     name: str
     clip: ClipConfig
@@ -187,6 +191,13 @@ def scenes() -> StackConfig:
             ),
             schedule="linear",
         ),
+        expected_parameters={
+            "clip": 1_979_969,
+            "prior": 698_112,
+            "decoder": 5_644_528,
+            "upsampler_256": 787_248,
+            "upsampler_1024": 449_136,
+        },
     )
 
 
@@ -232,6 +243,13 @@ def tiny() -> StackConfig:
         upsampler_1024=UpsamplerConfig(
             low_size=32, high_size=64, unet=upsampling, schedule="linear"
         ),
+        expected_parameters={
+            "clip": 18_705,
+            "prior": 5_048,
+            "decoder": 70_236,
+            "upsampler_256": 13_388,
+            "upsampler_1024": 13_388,
+        },
     )
 
 

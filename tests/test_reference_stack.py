@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from reference_model import CheckpointError, load, load_clip, load_network, read_manifest
+from reference_model.clip import Clip
 from reference_model.config import PRESETS, StackConfig, from_json, preset, scenes, to_json
 from reference_model.dalle2 import UPSAMPLERS
 from reference_model.decoder import Decoder
 from reference_model.manifest import BUNDLED
 from reference_model.prior import DiffusionPrior
 from reference_model.tokenizer import PAD, CompactTokenizer, vocabulary_of
-from reference_model.upsamplers import corrupt
+from reference_model.upsamplers import Upsampler, corrupt
 
 FAST = {"decoder_steps": 3, "prior_steps": 3, "upsampler_256_steps": 2, "upsampler_1024_steps": 2}
 
@@ -288,17 +289,19 @@ def test_upsamplers_have_no_attention_and_take_no_text(tiny):
         assert not [n for n in names if "attention" in n or "text" in n]
 
 
-def test_every_stage_of_the_presets_has_its_expected_size():
-    for name in PRESETS:
-        stack = preset(name)
-        with torch.device("meta"):
-            networks = {
-                "prior": DiffusionPrior(stack.prior),
-                "decoder": Decoder(stack.decoder, ()),
-            }
-        for part, expected in stack.expected_parameters.items():
-            if part in networks:
-                assert sum(p.numel() for p in networks[part].parameters()) == expected
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_stage_of_a_preset_has_its_expected_size(name):
+    stack = preset(name)
+    with torch.device("meta"):
+        networks = {
+            "clip": Clip(stack.clip, ()),
+            "prior": DiffusionPrior(stack.prior),
+            "decoder": Decoder(stack.decoder, ()),
+            "upsampler_256": Upsampler(stack.upsampler_256),
+            "upsampler_1024": Upsampler(stack.upsampler_1024),
+        }
+    sizes = {part: sum(p.numel() for p in net.parameters()) for part, net in networks.items()}
+    assert sizes == stack.expected_parameters
 
 
 def test_the_judge_is_not_the_generators_clip():
