@@ -71,6 +71,7 @@ def guard(command: Callable[[], Any]) -> int:
 
 def _explain(error: Exception) -> int:
     from dalle2eval.records import InputError, NotComparable
+    from dalle2eval.store import DiskFullError
 
     if hasattr(error, "format_message"):  # the option parser's own errors
         return _explain_usage(error)
@@ -81,8 +82,9 @@ def _explain(error: Exception) -> int:
     if isinstance(error, InputError):
         say(f"error: {text}")
         return NOT_COMPARABLE if isinstance(error, NotComparable) else BAD_INPUT
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC and "disk full" not in text:
-        text = f"disk full: {text}"
+    if isinstance(error, DiskFullError) or getattr(error, "errno", None) == errno.ENOSPC:
+        say(f"error: {text}; make room, and the same command with the same --out goes on")
+        return FAILED
     kind = "" if isinstance(error, RuntimeError | OSError) else f"{type(error).__name__}: "
     say(f"error: {kind}{text}  (DALLE2EVAL_DEBUG=1 shows where)")
     return FAILED
