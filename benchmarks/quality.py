@@ -19,8 +19,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+from machine import machine_facts
 
-from benchmarks.machine import machine_facts
 from dalle2eval.probes.composition import answers
 from dalle2eval.scenes.grammar import Scene, all_scenes, caption, is_held_out
 from dalle2eval.scenes.reader import read
