@@ -119,6 +119,9 @@ class UpsamplerConfig:
     Attributes:
         blur_sigma: gaussian blur (kernel 3) of the conditioning in training (paper: 0.6).
         noise_std: largest deviation of the gaussian noise on it, in units of [-1, 1].
+        residual: whether the network's output is added to the enlarged low-resolution picture (only
+            with target x0; the paper's predicts eps and has none). Flat areas are then right from
+            the first step, which few DDIM steps of a small network are not otherwise.
     """
 
     low_size: int
@@ -129,6 +132,12 @@ class UpsamplerConfig:
     num_timesteps: int = 1000
     blur_sigma: float = 0.6
     noise_std: float = 0.1
+    residual: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a residual of anything but x0."""
+        if self.residual and self.target != "x0":
+            raise ValueError(f"an upsampler with residual predicts x0, not {self.target}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +187,7 @@ def scenes() -> StackConfig:
         ),
         upsampler_256=UpsamplerConfig(
             low_size=64,
+            residual=True,
             high_size=256,
             unet=UnetConfig(
                 patch=4, channels=32, multipliers=(1, 2), depth=1, condition_channels=3
@@ -185,6 +195,7 @@ def scenes() -> StackConfig:
         ),
         upsampler_1024=UpsamplerConfig(
             low_size=256,
+            residual=True,
             high_size=1024,
             unet=UnetConfig(
                 patch=4, channels=24, multipliers=(1, 2), depth=1, condition_channels=3

@@ -33,7 +33,12 @@ class Upsampler(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, low: Tensor) -> Tensor:
         """Predict the target for x_t [b, 3, h, w] given low [b, 3, h/factor, w/factor]."""
-        return self.unet(x_t, t, low=self._on_grid(low))
+        output = self.unet(x_t, t, low=self._on_grid(low))
+        return output + self._enlarged(low) if self.config.residual else output
+
+    def _enlarged(self, low: Tensor) -> Tensor:
+        factor = self.config.high_size // self.config.low_size
+        return functional.interpolate(low, scale_factor=factor, mode="bicubic", align_corners=False)
 
     def _on_grid(self, low: Tensor) -> Tensor:
         """Bring the picture to the stem's grid, which is at most as fine as the picture."""

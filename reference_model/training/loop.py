@@ -97,6 +97,7 @@ class Loop:
                 logged, total = self.step, 0.0
             if self.step % self.config.checkpoint_every == 0 or self.step == self.config.steps:
                 self._save(self.seconds + time.monotonic() - started)
+        self.seconds += time.monotonic() - started
         return self.ema
 
     def _train_step(self) -> float:
