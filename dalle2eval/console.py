@@ -70,24 +70,29 @@ def guard(command: Callable[[], Any]) -> int:
 
 
 def _explain(error: Exception) -> int:
-    from dalle2eval.records import InputError, NotComparable
-    from dalle2eval.store import DiskFullError
-
+    """Say what went wrong and return the exit code."""
     if hasattr(error, "format_message"):  # the option parser's own errors
         return _explain_usage(error)
     if isinstance(error, BrokenPipeError):  # the reader of our output has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PASSED
-    text = _one_line(error)
+    code, advice = _judge(error)
+    known = code != FAILED or isinstance(error, RuntimeError | OSError)
+    kind = "" if known else f"{type(error).__name__}: "
+    say(f"error: {kind}{_one_line(error)}{advice}")
+    return code
+
+
+def _judge(error: Exception) -> tuple[int, str]:
+    """Return the exit code of an error, and what to do about it where the message does not say."""
+    from dalle2eval.records import InputError, NotComparable
+    from dalle2eval.store import DiskFullError
+
     if isinstance(error, InputError):
-        say(f"error: {text}")
-        return NOT_COMPARABLE if isinstance(error, NotComparable) else BAD_INPUT
+        return (NOT_COMPARABLE if isinstance(error, NotComparable) else BAD_INPUT), ""
     if isinstance(error, DiskFullError) or getattr(error, "errno", None) == errno.ENOSPC:
-        say(f"error: {text}; make room, and the same command with the same --out goes on")
-        return FAILED
-    kind = "" if isinstance(error, RuntimeError | OSError) else f"{type(error).__name__}: "
-    say(f"error: {kind}{text}  (DALLE2EVAL_DEBUG=1 shows where)")
-    return FAILED
+        return FAILED, "; make room, and the same command with the same --out goes on"
+    return FAILED, "  (DALLE2EVAL_DEBUG=1 shows where)"
 
 
 def _explain_usage(error: Any) -> int:
