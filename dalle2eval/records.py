@@ -215,7 +215,8 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
     """
     if data.get("schema_version") != SCHEMA_VERSION:
         raise InputError(
-            f"plan has schema_version {data.get('schema_version')!r}; this release reads {SCHEMA_VERSION}"
+            f"plan has schema_version {data.get('schema_version')!r}; "
+            f"this release reads {SCHEMA_VERSION}"
         )
     try:
         fields = dict(data)
