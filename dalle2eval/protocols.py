@@ -1,8 +1,9 @@
 """What the judges may know of a model: only what it can do.
 
-A model generates in stages, so that arms which share a stage share its artefacts. A stage is a pure
-function of (its settings, its weights, prompts, noise keys, the previous stage's arrays): its noise is
-drawn from (prompt id, seed, stage name) alone, never from the arm, the batch or a global seed.
+A model generates in stages, so that arms which share a stage share its artefacts. A stage is a
+pure function of (its settings, its weights, prompts, noise keys, the previous stage's arrays): its
+noise is drawn from (prompt id, seed, stage name) alone, never from the arm, the batch or a global
+seed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ NoiseKey = tuple[str, int]  # (prompt id, seed)
 
 
 class Stage(Protocol):
-    """One step of a model, as planned for one arm. Equal (name, weights, settings) mean equal work."""
+    """One step of a model, as planned for one arm; equal name, weights and settings: equal work."""
 
     @property
     def name(self) -> str:

@@ -18,11 +18,11 @@ ALL = "all"  # the slice that holds every prompt
 
 
 class InputError(ValueError):
-    """The user's input is wrong; the message names the thing and what is allowed (exit code 2)."""
+    """The user's input is wrong; the message names the thing and what is allowed (exit 2)."""
 
 
-class NotComparable(InputError):
-    """Two numbers that must not be compared: other n, extractor, prompts or seeds (exit code 12)."""
+class NotComparable(InputError):  # noqa: N818  (it says what the two numbers are)
+    """Two numbers that must not be compared: other n, extractor, prompts or seeds (exit 12)."""
 
 
 def fingerprint(content: Any) -> str:
@@ -133,8 +133,8 @@ class Estimate:
 class Comparison:
     """An arm against its reference arm on shared prompts and seeds: difference = arm - reference.
 
-    ``verdict`` is ``better``, ``worse``, ``no difference found`` or ``not compared`` (with a reason);
-    for a metric with no good direction it is ``higher`` or ``lower`` in place of better and worse.
+    ``verdict`` is ``better``, ``worse``, ``no difference found`` or ``not compared`` (with a
+    reason); for a metric with no good direction it is ``higher`` or ``lower`` in place of better and worse.
     """
 
     arm: str
