@@ -134,7 +134,8 @@ class Comparison:
     """An arm against its reference arm on shared prompts and seeds: difference = arm - reference.
 
     ``verdict`` is ``better``, ``worse``, ``no difference found`` or ``not compared`` (with a
-    reason); for a metric with no good direction it is ``higher`` or ``lower`` in place of better and worse.
+    reason); for a metric with no good direction it is ``higher`` or ``lower`` in place of better
+    and worse.
     """
 
     arm: str
