@@ -105,7 +105,7 @@ def test_a_folder_that_is_no_run_is_left_alone(capsys, tmp_path):
         (InputError("no"), 2, "error: no"),
         (NotComparable("no"), 12, "error: no"),
         (DiskFullError("disk full: cannot write /x"), 1, "error: disk full: cannot write /x"),
-        (OSError(28, "No space left on device"), 1, "error: [Errno 28] No space left on device; make room"),  # noqa: E501
+        (OSError(28, "No space left"), 1, "error: [Errno 28] No space left; make room"),
         (KeyError("surprise"), 1, "error: KeyError: 'surprise'  (DALLE2EVAL_DEBUG=1 shows where)"),
         (RuntimeError("many\nlines\nhere"), 1, "error: many lines here"),
         (KeyboardInterrupt(), 1, "interrupted; the same command with the same --out goes on"),
