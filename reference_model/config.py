@@ -98,6 +98,8 @@ class DecoderConfig:
     Attributes:
         z_dropout: probability of the null z_i in training (paper: 10%).
         text_dropout: probability of the empty caption, independent of it (paper: 50%).
+        pooled_text: whether the state of the caption's end token is also added to the timestep
+            embedding, as in GLIDE.
     """
 
     image_size: int
@@ -110,6 +112,7 @@ class DecoderConfig:
     num_z_tokens: int = 4
     z_dropout: float = 0.1
     text_dropout: float = 0.5
+    pooled_text: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,9 @@ class Decoder(nn.Module):
         self.z_to_vector = nn.Linear(config.z_dim, config.unet.vector_width)
         self.z_to_tokens = nn.Linear(config.z_dim, config.num_z_tokens * config.unet.context_width)
         self.text_to_context = nn.Linear(config.text.width, config.unet.context_width)
+        self.text_to_vector = (
+            nn.Linear(config.text.width, config.unet.vector_width) if config.pooled_text else None
+        )
         self.schedule = Schedule(config.schedule, config.num_timesteps)
 
     def condition(self, z_i: Tensor, z_known: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,9 +72,15 @@ class Decoder(nn.Module):
         """
         z = z_i * self.config.z_dim**0.5
         z = torch.where(z_known[:, None], z, self.null_z.to(z.dtype))
-        text = self.text_to_context(self.text_encoder(tokens))
+        states = self.text_encoder(tokens)
+        vector = self.z_to_vector(z)
+        if self.text_to_vector is not None:
+            # The end token has the highest id, so argmax finds it.
+            pooled = states[torch.arange(len(z)), tokens.argmax(dim=-1)]
+            vector = vector + self.text_to_vector(pooled)
         z_tokens = self.z_to_tokens(z).view(len(z), self.config.num_z_tokens, -1)
-        return self.z_to_vector(z), torch.cat([z_tokens, text.to(z_tokens.dtype)], dim=1)
+        context = self.text_to_context(states).to(z_tokens.dtype)
+        return vector, torch.cat([z_tokens, context], dim=1)
 
     def empty_caption(self, n: int) -> Tensor:
         """Return the ids of "" [n, l]."""

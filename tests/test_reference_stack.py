@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,16 @@ def test_a_null_z_i_is_not_a_zero_z_i(tiny):
         null, _ = decoder.condition(zero, torch.tensor([False]), tokens)
         decoder.null_z.fill_(0.0)
     assert not torch.equal(given, null)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_pooled_text_reaches_the_timestep_only_where_asked(pooled):
+    decoder = Decoder(replace(preset("tiny").decoder, pooled_text=pooled), ())
+    z, known = torch.zeros(1, decoder.config.z_dim), torch.tensor([True])
+    vectors = [
+        decoder.condition(z, known, decoder.tokenizer([text]))[0] for text in ("a ring", "stars")
+    ]
+    assert torch.equal(*vectors) is not pooled
 
 
 def test_two_candidates_are_never_worse_than_one_by_z_i_z_t(tiny):

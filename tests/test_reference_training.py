@@ -9,7 +9,13 @@ from torch import nn
 
 from dalle2eval.scenes.grammar import is_held_out, parse
 from dalle2eval.scenes.training_data import SceneSource
-from reference_model.config import preset
+from reference_model.config import (
+    ClipConfig,
+    DecoderConfig,
+    UpsamplerConfig,
+    from_json,
+    preset,
+)
 from reference_model.diffusion.schedule import Schedule
 from reference_model.manifest import BUNDLED, CheckpointError, read_manifest
 from reference_model.training import train
@@ -133,14 +139,10 @@ def test_the_bundled_weights_are_what_the_recipe_makes():
     assert set(parts) == {
         r.saved_as or r.part for r in RECIPES["scenes"].values() if r.weights == "scenes"
     }
-    assert parts["decoder"].config == json.loads(json.dumps(vars_of(stack.decoder)))
-    assert parts["clip"].config == json.loads(json.dumps(vars_of(stack.clip)))
-
-
-def vars_of(config):
-    from reference_model.config import to_json
-
-    return to_json(config)
+    assert from_json(DecoderConfig, parts["decoder"].config) == stack.decoder
+    assert from_json(ClipConfig, parts["clip"].config) == stack.clip
+    assert from_json(UpsamplerConfig, parts["upsampler-256"].config) == stack.upsampler_256
+    assert from_json(UpsamplerConfig, parts["upsampler-1024"].config) == stack.upsampler_1024
 
 
 def test_the_bundled_weights_fit_the_budget():

@@ -73,13 +73,13 @@ SCENES: dict[str, StageRecipe] = {
             part="upsampler-256",
             stream=4,
             seed=5,
-            loop=LoopConfig(steps=2500, batch_size=32),
+            loop=LoopConfig(steps=2000, batch_size=32),
         ),
         StageRecipe(
             part="upsampler-1024",
             stream=5,
             seed=6,
-            loop=LoopConfig(steps=1000, batch_size=8),
+            loop=LoopConfig(steps=700, batch_size=8),
         ),
     )
 }
