@@ -24,7 +24,11 @@ from dalle2eval.scenes.unmixing import Coverage, Plane, Unreadable, unmix
 from dalle2eval.scenes.word_reader import read_word
 
 READ_SIZE = 64  # pixels; larger pictures are reduced to it
-MIN_OVERLAP = 0.55  # of the best shape with the piece
+MIN_OVERLAP = 0.7  # of the best shape with the piece; rough edges leave 0.8
+MIN_THIN_OVERLAP, MIN_THIN_MARGIN = (
+    0.5,
+    0.2,
+)  # or so: thin rings overlap little, others with them less
 MIN_MARGIN = 0.015  # of the best shape over the next best
 WORD_ASPECT = (
     1.25  # a row of ink at least so wide for its height may be a word; a triangle is 1.155
@@ -32,7 +36,6 @@ WORD_ASPECT = (
 MAX_WORD_HEIGHT = 0.45  # of the picture's side
 MIN_EXPLAINED = 0.6  # of the ink, by the letters
 SOLID = 0.4
-CLEAR_OVERLAP = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +128,16 @@ def _read_scene(coverage: Coverage) -> Reading:
 
 def _classified(piece: Piece) -> Fit:
     fit = classify(piece)
-    if fit.overlap < MIN_OVERLAP:
+    if not _is_shape(fit):
         raise Unreadable(f"a {piece.colour} patch has none of the shapes")
     if fit.overlap - fit.runner_up < MIN_MARGIN:
         raise Unreadable(f"a {piece.colour} patch could be more than one shape")
     return fit
+
+
+def _is_shape(fit: Fit) -> bool:
+    thin = fit.overlap >= MIN_THIN_OVERLAP and fit.overlap - fit.runner_up >= MIN_THIN_MARGIN
+    return fit.overlap >= MIN_OVERLAP or thin
 
 
 def _word_of(coverage: Coverage) -> Reading | None:
@@ -157,10 +165,6 @@ def _in_a_row(plane: Plane) -> bool:
 def _objects_explain(coverage: Coverage) -> bool:
     """Say whether every piece clearly is a shape: equal objects may stand in a row too."""
     try:
-        return all(_is_clear(classify(piece)) for piece in pieces_of(coverage))
+        return all(_classified(piece) for piece in pieces_of(coverage))
     except Unreadable:
         return False
-
-
-def _is_clear(fit: Fit) -> bool:
-    return fit.overlap >= CLEAR_OVERLAP and fit.overlap - fit.runner_up >= MIN_MARGIN

@@ -1,17 +1,17 @@
 """From a coverage plane to letters: the word whose letters explain the ink best, found exactly.
 
-The ink is brought to a fixed height of capitals and compared with the font's 26 capitals T at
-every column. As letters do not overlap, the squared error of a word splits into a sum over its
-letters, |S - sum T|^2 = |S|^2 - sum (2 S.T - |T|^2), so dynamic programming over (letter, column)
-with the font's advances and kerning finds the best of all letter sequences. No word list is used:
-misspelled words are read as they stand.
+The font's 26 capitals T are drawn at the ink's height as the renderer would, at every fraction of a
+pixel, and compared with the ink S at every place. As letters do not overlap, the squared error of a
+word splits into a sum over its letters, |S - sum T|^2 = |S|^2 - sum (2 S.T - |T|^2), so dynamic
+programming over (letter, place) with the font's advances and kerning finds the best of all letter
+sequences (Viterbi 1967). No word list is used: misspelled words are read as they stand.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import string
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,19 +24,22 @@ from dalle2eval.scenes.renderer import font_path
 from dalle2eval.scenes.unmixing import Plane
 
 LETTERS = string.ascii_uppercase
-CAPITAL = 24  # rows of a capital after resampling
-ABOVE, BELOW, BEFORE = 3, 9, 4  # rows and columns kept around a capital (the tails of J and Q)
-WIDEST = 37  # columns of W
 MAX_LETTERS = 8
-SLACK = 1  # columns by which a letter may stray from its place
-SCALES = (1.0, 0.95, 1.05, 0.9, 1.1)  # of the measured height of capitals
-GOOD = 0.97  # share explained at which no other scale is tried
-TAILS = (1.28, 1.21)  # height of the ink of words with J, with Q, in capitals
-TAIL_SHARE = 0.4  # lower rows with less ink than this share of the mean hold only a tail
+PHASES = 4  # places a letter may stand at within a pixel
+SLACK = 1  # places by which a letter may stray from its advance
+HEIGHT_STEP = 0.25  # pixels between the heights of capitals that are tried
+MAX_STEPS = 8  # so far is the measured height from the best one at most
+SOFTNESS = 0.5  # pixels of blur tried besides the renderer's own; more joins narrow letters
+GOOD = 0.9  # share explained under which the ink may have a tail that was not noticed
+TAIL = 1.28  # height of the ink in capitals, with the tail of J
+TAIL_SHARE = 0.55  # lower rows with less ink than this share of the mean hold only a tail
 SOLID = 0.4
-_DRAWN = 4 * CAPITAL
+_MARGIN = 2  # pixels of a template around its letter
+_OVERSAMPLING = 8  # drawn pixels in one template pixel
 _EM = 0.729  # height of DejaVu Sans' capitals, in em
+_WIDEST, _TAIL = 1.55, 0.3  # W's advance and J's tail, in capitals
 _NEVER = np.float32(-1e9)
+_Written = list[tuple[int, int]]  # letters and their places, in reading order
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,113 +52,180 @@ class WordFit:
 
 @dataclass(frozen=True, slots=True)
 class _Alphabet:
-    templates: Plane  # [26, rows * columns], as soft as letters of one height are
-    energies: Plane  # [26]
-    steps: NDArray[np.int64]  # columns from letter i to the letter j after it [26, 26]
+    """The capitals at one height: templates and advances.
+
+    Attributes:
+        templates: [phases, 26, rows * columns].
+        rows: of a template; its capitals begin `_MARGIN` from its top and left.
+        columns: of a template.
+        energies: |T|^2 [phases, 26].
+        steps: places from letter i to letter j after it [26, 26].
+        kerned: the pairs [n, 2] whose step is not the first letter's plain advance.
+    """
+
+    templates: Plane
+    rows: int
+    columns: int
+    energies: Plane
+    steps: NDArray[np.int64]
+    kerned: NDArray[np.int64]
 
 
 def read_word(plane: Plane) -> WordFit:
-    """Return the letters that explain a coverage plane [h, w] best."""
+    """Return the letters that explain a coverage plane [h, w] best.
+
+    How much a word explains has one peak over the height of its capitals: it is climbed.
+    """
     rows = np.flatnonzero((plane > SOLID).any(axis=1))
     columns = np.flatnonzero((plane > SOLID).any(axis=0))
-    ink = plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    soft = float(ink[0].max() + ink[-1].max())  # the outer rows may be covered in part
-    height = len(ink) - 2 + min(soft, 2.0)
-    top = rows[0] + 1 - min(float(ink[0].max()), 1.0)
-    best = WordFit("", 0.0)
-    for tail, scale in itertools.product(_tails(ink), SCALES):
-        fit = _fit(plane, top, (columns[0], columns[-1] + 1), height * scale / tail)
-        best = max(best, fit, key=lambda f: f.explained)
-        if best.explained > GOOD:
-            break
+    fit = functools.partial(_fit, plane, int(rows[0]), (int(columns[0]), int(columns[-1])))
+    height = _height(plane[rows[0] : rows[-1] + 1])
+    best = _climb(fit, height)
+    if best.explained < GOOD:
+        best = max(best, _climb(fit, height / TAIL), key=lambda f: f.explained)
     return best
 
 
-def _tails(ink: Plane) -> tuple[float, ...]:
-    """Return the ink's possible heights in capitals: more than 1 where the foot is a mere tail."""
+def _climb(fit: Callable[[float, float], WordFit], height: float) -> WordFit:
+    """Return the best fit near a height of capitals, and blurred if that is better still."""
+    start = round(height / HEIGHT_STEP)
+    tried = {start: fit(start * HEIGHT_STEP, 0.0)}
+    for direction in (-1, 1):
+        step = max(tried, key=lambda s: tried[s].explained) + direction
+        while step not in tried and abs(step - start) <= MAX_STEPS:
+            tried[step] = fit(step * HEIGHT_STEP, 0.0)
+            if tried[step].explained < tried[step - direction].explained:
+                break
+            step += direction
+    best = max(tried, key=lambda s: tried[s].explained)
+    soft = fit(best * HEIGHT_STEP, SOFTNESS)
+    return max(tried[best], soft, key=lambda f: f.explained)
+
+
+def _height(ink: Plane) -> float:
+    """Return about how high the capitals are: down to the last row that is no tail of J or Q."""
     profile = ink.sum(axis=1)
-    foot = profile[-max(1, round(0.12 * len(ink))) :]
-    return TAILS if foot.mean() < TAIL_SHARE * profile.mean() else (1.0,)
+    return float(np.flatnonzero(profile > TAIL_SHARE * profile.mean())[-1] + 1)
 
 
-def _fit(plane: Plane, top: float, span: tuple[int, int], capital: float) -> WordFit:
-    alphabet = _alphabet(round(2 * capital) / 2)
-    strip = _strip(plane, top, span, capital)
-    windows = sliding_window_view(strip, (len(strip), BEFORE + WIDEST))[0]
-    products = windows.reshape(len(windows), -1) @ alphabet.templates.T  # [columns, 26]
-    gains = (2 * products - alphabet.energies).T
-    text, gain = _best_word(gains, alphabet.steps)
-    return WordFit(text, gain / float((strip * strip).sum()))
+def _fit(plane: Plane, top: int, span: tuple[int, int], capital: float, softness: float) -> WordFit:
+    alphabet = _alphabet(capital, softness)
+    strip = _strip(plane, top, span, alphabet)
+    windows = sliding_window_view(strip, (alphabet.rows, alphabet.columns))[0]
+    flat = windows.reshape(len(windows), -1)  # [pixels, rows * columns]
+    products = alphabet.templates @ flat.T  # [phases, 26, pixels]
+    gains = 2 * products - alphabet.energies[..., None]
+    by_place = np.moveaxis(gains, 0, -1).reshape(len(LETTERS), -1)  # [26, pixels * phases]
+    written = _best_word(by_place, alphabet)
+    left = strip - _drawn(written, alphabet, strip.shape)
+    text = "".join(LETTERS[letter] for letter, _ in written)
+    return WordFit(text, 1 - float((left * left).sum()) / float((strip * strip).sum()))
 
 
-def _strip(plane: Plane, top: float, span: tuple[int, int], capital: float) -> Plane:
-    """Resample the ink so that capitals are `CAPITAL` rows high, with room on all sides."""
-    pixel = capital / CAPITAL  # picture pixels in one row of the strip
-    pad = int(np.ceil((WIDEST + BEFORE) * pixel)) + 2
-    padded = Image.fromarray(np.pad(plane, pad))
-    left = span[0] + pad - 2 * BEFORE * pixel
-    columns = int(np.ceil((span[1] - span[0]) / pixel)) + 2 * BEFORE + WIDEST
-    rows = ABOVE + CAPITAL + BELOW
-    upper = top + pad - ABOVE * pixel
-    box = (left, upper, min(left + columns * pixel, padded.width), upper + rows * pixel)
-    return np.asarray(padded.resize((columns, rows), Image.Resampling.BILINEAR, box))
+def _drawn(written: _Written, alphabet: _Alphabet, shape: tuple[int, ...]) -> Plane:
+    """Return the letters together, soft edges and all, as a strip [rows, pixels]."""
+    canvas = np.zeros(shape, np.float32)
+    for letter, place in written:
+        pixel, phase = divmod(place, PHASES)
+        template = alphabet.templates[phase, letter].reshape(alphabet.rows, alphabet.columns)
+        canvas[:, pixel : pixel + alphabet.columns] += template
+    return np.minimum(canvas, 1)
 
 
-def _best_word(gains: Plane, steps: NDArray[np.int64]) -> tuple[str, float]:
-    """Return the letters with the largest sum of gains [26, columns], and that sum (Viterbi)."""
-    columns = gains.shape[1]
-    come_from = np.arange(columns) - steps[..., None]  # [from, to, columns]
-    inside = come_from >= 0
-    come_from = np.maximum(come_from, 0)
-    letters = np.arange(len(LETTERS))[:, None, None]
-    sums, before = [gains], []  # best sum of so many letters, the last one at [letter, column]
+def _strip(plane: Plane, top: int, span: tuple[int, int], alphabet: _Alphabet) -> Plane:
+    """Cut out the ink's rows, with room on both sides for a letter to begin and to end."""
+    pad = alphabet.columns + _MARGIN
+    padded = np.pad(plane, pad)
+    first_row = top + pad - _MARGIN
+    columns = slice(span[0] + pad - 2 * _MARGIN, span[1] + pad + alphabet.columns)
+    return padded[first_row : first_row + alphabet.rows, columns]
+
+
+def _best_word(gains: Plane, alphabet: _Alphabet) -> _Written:
+    """Return the letters with the largest sum of gains [26, places]."""
+    sums = [gains]  # best sum of so many letters, the last one at [letter, place]
     for _ in range(1, MAX_LETTERS):
-        loose = ndimage.maximum_filter1d(sums[-1], 2 * SLACK + 1, axis=1)
-        reached = np.where(inside, loose[letters, come_from], _NEVER)
-        before.append(reached.argmax(axis=0))
-        sums.append(reached.max(axis=0) + gains)
+        sums.append(_reached(sums[-1], alphabet) + gains)
         if sums[-1].max() < sums[-2].max():
             break
-    length = int(np.argmax([s.max() for s in sums]))
-    return _spelled(sums, before, steps, length), float(sums[length].max())
+    last = int(np.argmax([s.max() for s in sums]))
+    return _spelled(sums[: last + 1], alphabet.steps)
 
 
-def _spelled(
-    sums: list[Plane], before: list[NDArray[np.int64]], steps: NDArray[np.int64], last: int
-) -> str:
+def _reached(sums: Plane, alphabet: _Alphabet) -> Plane:
+    """Return the best sum with which a letter may begin at each place [26, places]."""
+    loose = ndimage.maximum_filter1d(sums, 2 * SLACK + 1, axis=1)
+    advances = alphabet.steps.max(axis=1)
+    plain = _shifted(loose, np.arange(len(LETTERS)), advances).max(axis=0)
+    reached = np.repeat(plain[None], len(LETTERS), axis=0)
+    first, second = alphabet.kerned.T
+    np.maximum.at(reached, second, _shifted(loose, first, alphabet.steps[first, second]))
+    return reached
+
+
+def _shifted(sums: Plane, letters: NDArray[np.int64], steps: NDArray[np.int64]) -> Plane:
+    places = np.arange(sums.shape[1]) - steps[:, None]
+    return np.where(places >= 0, sums[letters[:, None], np.maximum(places, 0)], _NEVER)
+
+
+def _spelled(sums: list[Plane], steps: NDArray[np.int64]) -> _Written:
     """Follow the best sum back to the first letter."""
-    letter, column = (int(i) for i in np.unravel_index(sums[last].argmax(), sums[last].shape))
-    word = LETTERS[letter]
-    for index in range(last - 1, -1, -1):
-        previous = int(before[index][letter, column])
-        start = max(column - int(steps[previous, letter]) - SLACK, 0)
-        column = start + int(sums[index][previous, start : start + 2 * SLACK + 1].argmax())
-        letter = previous
-        word = LETTERS[letter] + word
-    return word
+    letter, place = (int(i) for i in np.unravel_index(sums[-1].argmax(), sums[-1].shape))
+    written = [(letter, place)]
+    slack = np.arange(-SLACK, SLACK + 1)
+    for earlier in reversed(sums[:-1]):
+        places = place - steps[:, [letter]] + slack  # [from, slack]
+        before = np.take_along_axis(earlier, np.clip(places, 0, earlier.shape[1] - 1), axis=1)
+        before = np.where(places >= 0, before, _NEVER)
+        letter, best = (int(i) for i in np.unravel_index(before.argmax(), before.shape))
+        place = int(places[letter, best])
+        written.append((letter, place))
+    return written[::-1]
 
 
-@functools.lru_cache(maxsize=64)
-def _alphabet(capital: float) -> _Alphabet:
-    """Return the capitals as they look at so many pixels of height, resampled to `CAPITAL`."""
-    # A pixel's box and the bilinear enlargement together blur by half a picture pixel.
-    softness = 0.5 * CAPITAL / capital
-    font = ImageFont.truetype(font_path(), round(_DRAWN / _EM))
-    templates = np.stack([ndimage.gaussian_filter(_glyph(c, font), softness) for c in LETTERS])
-    flat = templates.reshape(len(LETTERS), -1)
-    return _Alphabet(flat, np.einsum("kp,kp->k", flat, flat), _steps(font))
+@functools.lru_cache(maxsize=128)
+def _alphabet(capital: float, softness: float) -> _Alphabet:
+    """Return the capitals, so many pixels high, as the renderer draws them and a blur softens."""
+    font = ImageFont.truetype(font_path(), capital * _OVERSAMPLING / _EM)
+    rows = int(np.ceil(capital * (1 + _TAIL))) + 2 * _MARGIN
+    columns = int(np.ceil(capital * _WIDEST)) + 2 * _MARGIN
+    glyphs = [_glyph(letter, font, (rows, columns)) for letter in LETTERS]
+    templates = np.stack([_reduced(np.stack(glyphs), phase) for phase in range(PHASES)])
+    if softness:
+        templates = ndimage.gaussian_filter(templates, (0, 0, softness, softness))
+    flat = templates.reshape(PHASES, len(LETTERS), -1)
+    steps, kerned = _steps(capital)
+    return _Alphabet(flat, rows, columns, np.einsum("akp,akp->ak", flat, flat), steps, kerned)
 
 
-def _glyph(letter: str, font: ImageFont.FreeTypeFont) -> Plane:
-    scale = _DRAWN // CAPITAL
-    size = ((BEFORE + WIDEST) * scale, (ABOVE + CAPITAL + BELOW) * scale)
-    image = Image.new("L", size)
-    baseline = (BEFORE * scale, (ABOVE + CAPITAL) * scale)
-    ImageDraw.Draw(image).text(baseline, letter, fill=255, font=font, anchor="ls")
-    return np.asarray(image.reduce(scale), np.float32) / 255
+def _glyph(letter: str, font: ImageFont.FreeTypeFont, shape: tuple[int, int]) -> Plane:
+    rows, columns = (side * _OVERSAMPLING for side in shape)
+    image = Image.new("L", (columns, rows))
+    margin = _MARGIN * _OVERSAMPLING
+    baseline = round(margin + font.size * _EM)
+    ImageDraw.Draw(image).text((margin, baseline), letter, fill=255, font=font, anchor="ls")
+    return np.asarray(image, np.float32) / 255
 
 
-def _steps(font: ImageFont.FreeTypeFont) -> NDArray[np.int64]:
-    scale = _DRAWN // CAPITAL
+def _reduced(glyphs: Plane, phase: int) -> Plane:
+    """Return the glyphs [26, rows, columns] by area, after moving them right by a phase."""
+    moved = np.roll(glyphs, phase * _OVERSAMPLING // PHASES, axis=2)
+    rows, columns = (side // _OVERSAMPLING for side in moved.shape[1:])
+    cells = moved.reshape(len(LETTERS), rows, _OVERSAMPLING, columns, _OVERSAMPLING)
+    return cells.mean(axis=(2, 4))
+
+
+@functools.lru_cache(maxsize=128)
+def _steps(capital: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places between letters [26, 26], and the pairs that are kerned [n, 2]."""
+    pairs = _advances()
+    steps = np.rint(pairs * capital * PHASES).astype(np.int64)
+    return steps, np.argwhere(steps < steps.max(axis=1, keepdims=True))
+
+
+@functools.cache
+def _advances() -> NDArray[np.float64]:
+    """Return how far a letter is from the one before it, in heights of capitals [26, 26]."""
+    font = ImageFont.truetype(font_path(), 1000)
     pairs = [[font.getlength(a + b) - font.getlength(b) for b in LETTERS] for a in LETTERS]
-    return np.rint(np.asarray(pairs) / scale).astype(np.int64)
+    return np.asarray(pairs) / (1000 * _EM)
