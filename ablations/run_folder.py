@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ablations.plan import Drawn, Work
 from dalle2eval.records import Comparison, Estimate, InputError, Plan, SampleKey, to_json
-from dalle2eval.store import encode_png, write_atomic
+from dalle2eval.store import TEMPORARY, encode_png, write_atomic
 
 TEXT, NUMBER, WHOLE = pa.string(), pa.float64(), pa.int64()
 SCORES = pa.schema(
@@ -102,7 +102,7 @@ def check_same_plan(folder: Path, plan: Plan) -> bool:
     """
     path = folder / "plan.yaml"
     if not path.exists():
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(not p.name.startswith(TEMPORARY) for p in folder.iterdir()):
             raise InputError(f"{folder} is not empty and holds no run; choose another --out")
         return False
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

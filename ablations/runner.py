@@ -70,6 +70,7 @@ def run_work(work: Work, site: Site) -> Path:
     samples = _samples_by_address(work)
     missing = [u for u in work.units if not site.store.has(u.address, u.kind)]
     site.watcher.begin(missing, len(work.units) - len(missing))
+    _tell_environment(site)
     events.write("begin", units=len(work.units), cached=len(work.units) - len(missing))
     written = _written_samples(events)
     for done in site.executor.run(work.units, site.store, site.workshop):
@@ -83,14 +84,19 @@ def run_work(work: Work, site: Site) -> Path:
 
 
 def open_folder(work: Work, site: Site) -> Events:
-    """Prove both places writable and the plan the same; write plan and environment if new."""
+    """Prove both places writable and the plan the same; write the plan if it is new."""
     check_writable(site.store.root, "--store")
     resumed = check_same_plan(site.folder, work.plan)
     check_writable(site.folder, "--out")
     if not resumed:
-        write_json(site.folder / "environment.json", site.environment())
         write_plan(site.folder, work.plan)
     return Events(site.folder / "events.jsonl")
+
+
+def _tell_environment(site: Site) -> None:
+    """Write what the work is about to be done on, once a folder; it takes seconds to find out."""
+    if not (site.folder / "environment.json").exists():
+        write_json(site.folder / "environment.json", site.environment())
 
 
 def _samples_by_address(work: Work) -> Mapping[str, list[Sample]]:

@@ -25,6 +25,8 @@ from PIL import Image
 
 from dalle2eval.records import InputError
 
+TEMPORARY = ".writing-"  # how names begin of files that a kill may leave behind
+
 Kind = Literal["array", "images", "json"]
 
 
@@ -104,7 +106,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def _write_and_rename(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -138,7 +140,7 @@ def check_writable(folder: Path, option: str) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=TEMPORARY) as probe:
             probe.write(b"0" * 4096)
             probe.flush()
             os.fsync(probe.fileno())

@@ -130,6 +130,13 @@ def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path):
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.txt"]
 
 
+def test_a_run_killed_while_writing_its_first_file_goes_on(tmp_path, whole):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".writing-x7").write_bytes(b"half a pl")
+    run_work(make_work(tmp_path / "s.yaml"), make_site(tmp_path / "run", tmp_path / "store"))
+    assert outcome(tmp_path / "run") == whole
+
+
 def test_plan_and_environment_are_there_before_the_first_unit(tmp_path):
     class Stopped(LocalExecutor):
         def run(self, units, store, workshop):
