@@ -133,6 +133,12 @@ def speckled():
     return image
 
 
+def stroke():
+    image = plain()
+    image[31:36, 28:38] = COLOURS["blue"]
+    return image
+
+
 UNREADABLE = {
     "nothing": (plain(), "nothing but background"),
     "noise": (np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8), "background"),
@@ -144,6 +150,7 @@ UNREADABLE = {
     "four colours": (four_colours(), "colours"),
     "colour outside the palette": (blob((255, 90, 200)), "colours outside the palette"),
     "no shape": (blob(), "none of the shapes"),
+    "a stroke too small for a word": (stroke(), "none of the shapes"),
     "speckles": (speckled(), "speckled"),
     "too small": (plain()[:32, :32], "at least 64"),
     "not square": (plain()[:, :48], "square"),

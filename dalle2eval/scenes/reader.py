@@ -33,8 +33,9 @@ MIN_MARGIN = 0.015  # of the best shape over the next best
 WORD_ASPECT = (
     1.25  # a row of ink at least so wide for its height may be a word; a triangle is 1.155
 )
-MAX_WORD_HEIGHT = 0.45  # of the picture's side
-MIN_EXPLAINED = 0.6  # of the ink, by the letters
+MIN_WORD_WIDTH = 0.33  # of the picture's side: "IT" is 0.4
+WORD_HEIGHTS = (0.09, 0.45)  # of the picture's side: six letters are 0.13, two are 0.3
+MIN_EXPLAINED = 0.7  # of the ink, by the letters
 SOLID = 0.4
 
 
@@ -129,9 +130,9 @@ def _read_scene(coverage: Coverage) -> Reading:
 def _classified(piece: Piece) -> Fit:
     fit = classify(piece)
     if not _is_shape(fit):
-        raise Unreadable(f"a {piece.colour} patch has none of the shapes")
+        raise Unreadable(f"the {piece.colour} patch has none of the shapes")
     if fit.overlap - fit.runner_up < MIN_MARGIN:
-        raise Unreadable(f"a {piece.colour} patch could be more than one shape")
+        raise Unreadable(f"the {piece.colour} patch could be more than one shape")
     return fit
 
 
@@ -159,7 +160,9 @@ def _in_a_row(plane: Plane) -> bool:
     if len(rows) == 0:
         return False
     height, width = rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0]
-    return width > WORD_ASPECT * height and height < MAX_WORD_HEIGHT * len(plane)
+    low, high = (share * len(plane) for share in WORD_HEIGHTS)
+    wide = width > max(WORD_ASPECT * height, MIN_WORD_WIDTH * len(plane))
+    return bool(wide and low < height < high)
 
 
 def _objects_explain(coverage: Coverage) -> bool:
