@@ -53,13 +53,8 @@ def verdicts(scene: Scene, image: np.ndarray) -> dict[str, bool]:
 
 def share(passed: list[bool]) -> dict[str, float | int]:
     """Return a proportion with its Wilson interval."""
-    low, high = wilson_interval(sum(passed), len(passed))
-    return {
-        "value": round(sum(passed) / len(passed), 4),
-        "low": low,
-        "high": high,
-        "n": len(passed),
-    }
+    n, interval = len(passed), wilson_interval(sum(passed), len(passed))
+    return {"value": sum(passed) / n, "low": interval.low, "high": interval.high, "n": n}
 
 
 def generated(scenes: list[Scene], settings: dict[str, object]) -> Iterator[np.ndarray]:
