@@ -11,6 +11,7 @@ from typing import Any
 
 from ablations.plan import Judges, ProbeUse
 from ablations.resolving import Tables
+from ablations.tasks import source_hash
 from ablations.workshop import Judge, Workshop
 from dalle2eval.features import extractor_label
 from dalle2eval.metrics import METRICS
@@ -23,6 +24,11 @@ from reference_model.manifest import available, read_manifest, verify
 
 DEVICES = ("auto", "cpu", "cuda")
 JUDGE = "scenes-judge"
+# The code that turns pictures into numbers.
+JUDGING = tuple(
+    f"dalle2eval.{room}"
+    for room in ("evaluate", "features", "metrics", "probes", "scenes", "statistics")
+)
 SHARED_WORLD = (
     "The judge CLIP has another architecture, seed and data stream than the generator's CLIP, "
     "but both learned from pictures of the same procedural world."
@@ -92,6 +98,11 @@ def tables() -> Tables:
     probes = {name: tuple(probe.metrics) for name, probe in PROBES.items()}
     given = {metric for metrics in probes.values() for metric in metrics}
     return Tables(metrics=frozenset(METRICS) - given, probes=probes)
+
+
+def judged_by(judge: Judge) -> dict[str, str]:
+    """Return what decides the numbers besides the suite and the model: weights and judging code."""
+    return {"judge": judge.name, "weights": judge.weights, "code": source_hash(*JUDGING)}
 
 
 def judges_for(plan: Plan, judge: Judge) -> Judges:

@@ -6,12 +6,40 @@ next line begins on a fresh one.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dalle2eval.records import InputError
 from dalle2eval.store import explain_os_error
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # a file system that knows no locks
+
+
+@contextmanager
+def alone_with(path: Path) -> Iterator[None]:
+    """Hold a diary for one run; the system lets go of it when the process ends, however it ends.
+
+    Raises:
+        InputError: another run is at work in this folder.
+    """
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = (
+                f"another run is at work in {path.parent}; wait for it, or choose another --out"
+            )
+            raise InputError(message) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+        yield
 
 
 class Events:

@@ -66,8 +66,17 @@ def resolve(
     load_prompts: PromptLoader,
     tables: Tables,
     choice: Choice,
+    judged_by: Mapping[str, Any],
 ) -> Plan:
     """Return the plan of a suite.
+
+    Args:
+        loaded: the suite.
+        planner: the model.
+        load_prompts: finds n prompts of a set.
+        tables: what the suite may name.
+        choice: from the command line.
+        judged_by: the judge's weights and the hash of the judging code; they decide the numbers.
 
     Raises:
         InputError: a name is unknown or a setting out of range; the message names the place.
@@ -88,7 +97,7 @@ def resolve(
         metrics=tuple(dict.fromkeys(suite.metrics)),
         probes=tuple(dict.fromkeys(suite.probes)),
         primary_metric=_primary(loaded, tables),
-        options=_options(suite),
+        options={**_options(suite), "judged_by": dict(judged_by)},
     )
 
 

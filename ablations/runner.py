@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.cost import cost_of
-from ablations.events import Events
+from ablations.events import Events, alone_with
 from ablations.executors import Done, Executor, load
 from ablations.plan import Work
 from ablations.progress import Silent, Watcher
@@ -66,7 +66,16 @@ def run_work(work: Work, site: Site) -> Path:
         DiskFullError: a disk is full; what is done stays done.
     """
     started = time.monotonic()
-    events = open_folder(work, site)
+    diary = open_folder(work, site)
+    with alone_with(diary):
+        events = Events(diary)
+        _do(work, site, events)
+        _write_numbers(work, site, events, time.monotonic() - started)
+    return site.folder
+
+
+def _do(work: Work, site: Site, events: Events) -> None:
+    """Make every unit that is missing, and every picture as soon as its unit is there."""
     samples = _samples_by_address(work)
     missing = [u for u in work.units if not site.store.has(u.address, u.kind)]
     site.watcher.begin(missing, len(work.units) - len(missing))
@@ -79,18 +88,16 @@ def run_work(work: Work, site: Site) -> Path:
         if fresh:
             events.write("samples", files=fresh)
     site.watcher.end()
-    _write_numbers(work, site, events, time.monotonic() - started)
-    return site.folder
 
 
-def open_folder(work: Work, site: Site) -> Events:
-    """Prove both places writable and the plan the same; write the plan if it is new."""
+def open_folder(work: Work, site: Site) -> Path:
+    """Prove both places writable and the plan the same or new; return where the diary lies."""
     check_writable(site.store.root, "--store")
     resumed = check_same_plan(site.folder, work.plan)
     check_writable(site.folder, "--out")
     if not resumed:
         write_plan(site.folder, work.plan)
-    return Events(site.folder / "events.jsonl")
+    return site.folder / "events.jsonl"
 
 
 def _tell_environment(site: Site) -> None:

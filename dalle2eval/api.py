@@ -254,6 +254,7 @@ def _prepare(request: Request) -> _Prepared:
     from ablations.catalogue import (
         check_device,
         find_judge,
+        judged_by,
         judges_for,
         open_model,
         tables,
@@ -276,6 +277,7 @@ def _prepare(request: Request) -> _Prepared:
             load_prompts=load_prompts,
             tables=tables(),
             choice=Choice(arms=request.arms, limit=request.limit, seed=request.seed),
+            judged_by=judged_by(judge),
         )
         work = plan_work(frozen, model, judges_for(frozen, judge))
     root = Path(request.store) if request.store is not None else default_store()

@@ -66,6 +66,7 @@ def make_plan(path, *overrides, text=SUITE, model=None, **choice):
         load_prompts=fake_prompts,
         tables=TABLES,
         choice=Choice(**choice),
+        judged_by={"judge": "scenes", "weights": "1" * 64},
     )
 
 

@@ -137,6 +137,20 @@ def test_a_run_killed_while_writing_its_first_file_goes_on(tmp_path, whole):
     assert outcome(tmp_path / "run") == whole
 
 
+def test_two_runs_in_one_folder_do_not_mix(tmp_path, whole):
+    class Intruded(LocalExecutor):
+        def run(self, units, store, workshop):
+            with pytest.raises(InputError, match="another run is at work in"):
+                run_work(
+                    make_work(tmp_path / "s.yaml"), make_site(tmp_path / "run", tmp_path / "b")
+                )
+            yield from super().run(units, store, workshop)
+
+    site = make_site(tmp_path / "run", tmp_path / "store", executor=Intruded())
+    run_work(make_work(tmp_path / "s.yaml"), site)
+    assert outcome(tmp_path / "run") == whole
+
+
 def test_plan_and_environment_are_there_before_the_first_unit(tmp_path):
     class Stopped(LocalExecutor):
         def run(self, units, store, workshop):
