@@ -78,17 +78,19 @@ def run(
         InputError: something about the input is wrong; nothing was begun.
         DiskFullError: a disk is full; what is done stays done.
     """
+    request = _request(suite, choices)
+    if progress is not None:
+        _announce(request, progress)
+    prepared = _prepare(request)
+    folder = Path(out) if out is not None else _new_folder(prepared.work.plan)
+    if progress is not None:
+        _tell(progress, f"run folder: {folder}")
+
     from ablations.executors import LocalExecutor
     from ablations.progress import watcher_for
     from ablations.runner import Site, run_work
     from reports.rendering import render
 
-    request = _request(suite, choices)
-    prepared = _prepare(request)
-    folder = Path(out) if out is not None else _new_folder(prepared.work.plan)
-    if progress is not None:
-        progress.write(f"run folder: {folder}\n")
-        progress.flush()
     site = Site(
         folder=folder,
         store=prepared.store,
@@ -288,6 +290,20 @@ def _prepare(request: Request) -> _Prepared:
         workshop=workshop(cast("TextToImage", model), request.device),
         weights=weights,
     )
+
+
+def _announce(request: Request, progress: TextIO) -> None:
+    """Say at once what is asked and what it costs by its own account; the plan knows better."""
+    from ablations.loading import load_suite
+
+    suite = load_suite(request.suite, request.overrides).suite
+    cost = f" (whole: {suite.cost.minutes:g} min on two CPU cores)" if suite.cost else ""
+    _tell(progress, f"{suite.question}{cost}")
+
+
+def _tell(progress: TextIO, line: str) -> None:
+    progress.write(line + "\n")
+    progress.flush()
 
 
 def _notes() -> list[str]:
