@@ -75,7 +75,8 @@ class Events:
 
     def _mend(self) -> None:
         """End a line that a kill has cut, so that the next event is not glued to it."""
-        if self.path.exists() and not self.path.read_bytes().endswith(b"\n"):
+        written = self.path.read_bytes() if self.path.exists() else b""
+        if written and not written.endswith(b"\n"):
             self._append("\n")
 
 
