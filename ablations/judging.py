@@ -16,7 +16,7 @@ from ablations.units import Unit, Values
 from ablations.workshop import Workshop
 from dalle2eval.records import Prompt, SampleKey, Score, to_json
 
-ESTIMATE_S = 2.0  # yardstick for one arm
+ESTIMATE_S = 0.3  # yardstick for one arm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

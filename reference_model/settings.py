@@ -127,7 +127,7 @@ def conditioning_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage
         settings={name: settings[name] for name in used},
         weights=f"{clip}+{manifest.part(prior_part(settings)).sha256}",
         forward_passes=1 + settings["prior_steps"] * settings["prior_candidates"],
-        seconds_per_image=0.0003 * settings["prior_steps"] * settings["prior_candidates"],
+        seconds_per_image=0.0008 * settings["prior_steps"] * settings["prior_candidates"],
         image_size=None,
     )
 
@@ -149,7 +149,7 @@ def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
         settings={**chosen, "null_z": settings["conditioning"] == "caption"},
         weights=part.sha256,
         forward_passes=settings["decoder_steps"],
-        seconds_per_image=0.003 * settings["decoder_steps"] * doubled,
+        seconds_per_image=0.007 * settings["decoder_steps"] * doubled,
         image_size=part.config["image_size"],
     )
 
@@ -164,6 +164,6 @@ def upsampler_stage(manifest: Manifest, name: str, settings: Mapping[str, Any]) 
         settings={"steps": steps},
         weights=part.sha256,
         forward_passes=steps,
-        seconds_per_image=4e-7 * size * size * steps,
+        seconds_per_image=5e-7 * size * size * steps,
         image_size=size,
     )
