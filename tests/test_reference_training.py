@@ -21,8 +21,10 @@ from reference_model.manifest import BUNDLED, CheckpointError, read_manifest
 from reference_model.training import train
 from reference_model.training.contrastive import same_caption
 from reference_model.training.loop import Loop, LoopConfig, learning_rate_at
+from reference_model.training.optimizer import optimizers
 from reference_model.training.recipes import RECIPES
 from reference_model.training.stages import generator, native_loss, noised, weighted_loss
+from reference_model.unet import Unet
 
 CONFIG = LoopConfig(steps=12, batch_size=4, warmup_steps=3, checkpoint_every=4, log_every=3)
 
@@ -40,14 +42,36 @@ def toy(folder, config=CONFIG, *, stop_at=None):
     return Loop(module, loss, config, folder)
 
 
-def test_killed_and_resumed_equals_uninterrupted(tmp_path):
-    whole = toy(tmp_path / "whole").run()
+@pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, matrix_learning_rate=1e-2)])
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, config):
+    whole = toy(tmp_path / "whole", config).run()
     with pytest.raises(KeyboardInterrupt):
-        toy(tmp_path / "cut", stop_at=10).run()
-    resumed = toy(tmp_path / "cut")
+        toy(tmp_path / "cut", config, stop_at=10).run()
+    resumed = toy(tmp_path / "cut", config)
     assert resumed.step == 8
     result = resumed.run()
     assert all(torch.equal(whole[name], result[name]) for name in whole)
+
+
+def test_muon_moves_convolutions_in_place_and_leaves_the_edges_to_adamw():
+    """Its 2-D views must share memory with the weights, whatever their layout."""
+    torch.manual_seed(0)
+    unet = Unet(preset("tiny").decoder.unet).to(memory_format=torch.channels_last)
+    nn.init.normal_(unet.middle[0].block.conv_2.weight)
+    adamw, muon = optimizers(unet, replace(CONFIG, matrix_learning_rate=1e-2))
+    held = [group["params"] for optimizer in (adamw, muon) for group in optimizer.param_groups]
+    assert sum(len(parameters) for parameters in held) == len(list(unet.parameters()))
+    assert any(parameter is unet.stem.weight for parameter in held[0])
+    weight = unet.middle[0].block.conv_2.weight
+    before = weight.detach().clone()
+    weight.grad = torch.randn_like(weight)
+    muon.step()
+    update = (before - weight.detach()).movedim(1, -1).flatten(1)
+    gradient = weight.grad.movedim(1, -1).flatten(1)
+    # The update is the gradient's orthogonal factor: all singular values alike, same directions.
+    values = torch.linalg.svdvals(update)
+    assert values.min() > 0.5 * values.max()
+    assert torch.nn.functional.cosine_similarity(update.ravel(), gradient.ravel(), dim=0) > 0.8
 
 
 def test_a_half_written_checkpoint_is_never_taken_for_whole(tmp_path):

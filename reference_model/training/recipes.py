@@ -22,6 +22,7 @@ class StageRecipe:
         stream: which data stream it draws from; judges have their own.
         seed: of the initial weights.
         loop: optimiser settings.
+        reading_first: share of a decoder's steps in which z_i is dropped more and the caption less.
     """
 
     part: str
@@ -31,6 +32,7 @@ class StageRecipe:
     held_out: bool = False
     weights: str = "scenes"
     saved_as: str = ""
+    reading_first: float = 0.0
 
 
 SCENES: dict[str, StageRecipe] = {
@@ -55,7 +57,8 @@ SCENES: dict[str, StageRecipe] = {
             part="decoder",
             stream=2,
             seed=3,
-            loop=LoopConfig(steps=2800, batch_size=64),
+            reading_first=0.5,
+            loop=LoopConfig(steps=6000, batch_size=64, matrix_learning_rate=3e-3, compiled=True),
         ),
         StageRecipe(
             part="prior",

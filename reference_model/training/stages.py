@@ -7,6 +7,8 @@ drown the rest.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -58,17 +60,35 @@ def noised(
     return q_sample(x0, eps, alpha_bar), t, eps, alpha_bar
 
 
+class Dropout(NamedTuple):
+    """Probabilities of the null condition, drawn independently of each other."""
+
+    z: float
+    text: float
+
+
+# z_i tells so much that the caption is ignored while both are there, so the decoder first learns to
+# read captions, as the paper's did: it began as GLIDE, which has no z_i.
+READING_FIRST = Dropout(z=0.5, text=0.2)
+
+
 def decoder_loss(
-    decoder: Decoder, clip: Clip, data: CaptionedImages, *, batch_size: int, step: int
+    decoder: Decoder,
+    clip: Clip,
+    data: CaptionedImages,
+    *,
+    batch_size: int,
+    step: int,
+    dropout: Dropout,
 ) -> Tensor:
-    """Return the decoder's loss of one step: z_i dropped 10%, the caption 50%, independently."""
+    """Return the decoder's loss of one step: z_i and the caption are dropped independently."""
     config, source = decoder.config, generator(step, 1)
     batch = data.batch(step * batch_size, batch_size, config.image_size)
     x0 = to_model_range(batch.images, clip.device)
     with torch.no_grad():
         z_i = clip.encode_images(x0).float()
-    known = torch.rand(batch_size, generator=source) >= config.z_dropout
-    drop = torch.rand(batch_size, generator=source) < config.text_dropout
+    known = torch.rand(batch_size, generator=source) >= dropout.z
+    drop = torch.rand(batch_size, generator=source) < dropout.text
     tokens = decoder.tokenizer(batch.captions, spell_probability=0.15, seed=step)
     tokens = torch.where(drop[:, None], decoder.empty_caption(1).cpu(), tokens).to(clip.device)
     x_t, t, _, alpha_bar = noised(x0, decoder.schedule, source)

@@ -24,6 +24,8 @@ from reference_model.training.data import CaptionedImages
 from reference_model.training.loop import Loop, Loss
 from reference_model.training.recipes import RECIPES, StageRecipe
 from reference_model.training.stages import (
+    READING_FIRST,
+    Dropout,
     EmbeddedCaptions,
     decoder_loss,
     prior_loss,
@@ -155,9 +157,12 @@ def _decoder(
     vocabulary = clip.tokenizer.vocabulary
     decoder = Decoder(stack.decoder, vocabulary).to(device)
     size = recipe.loop.batch_size
+    reading_steps = recipe.reading_first * recipe.loop.steps
+    later = Dropout(z=stack.decoder.z_dropout, text=stack.decoder.text_dropout)
 
     def loss(step: int) -> torch.Tensor:
-        return decoder_loss(decoder, clip, data, batch_size=size, step=step)
+        dropout = READING_FIRST if step < reading_steps else later
+        return decoder_loss(decoder, clip, data, batch_size=size, step=step, dropout=dropout)
 
     return decoder, loss, _described("decoder", stack.decoder, vocabulary)
 
