@@ -9,7 +9,8 @@ import torch
 from reference_model.diffusion.guidance import classifier_free
 from reference_model.diffusion.noise import KeyedNoise
 from reference_model.diffusion.samplers import ddim, ddpm, posterior
-from reference_model.diffusion.schedule import Schedule, respace
+from reference_model.diffusion.schedule import Schedule
+from reference_model.diffusion.steps import trailing
 from reference_model.diffusion.targets import (
     denoiser,
     eps_from_x0,
@@ -70,7 +71,7 @@ def test_ddim_makes_exactly_the_calls_asked_for_from_pure_noise(steps):
 @pytest.mark.parametrize("steps", [0, -1, 1001])
 def test_an_impossible_step_count_is_refused(steps):
     with pytest.raises(ValueError, match="allowed: 1 to 1000"):
-        respace(1000, steps)
+        trailing(1000, steps)
 
 
 @pytest.mark.parametrize(("target", "name"), list(itertools.product(TARGETS, SCHEDULES)))

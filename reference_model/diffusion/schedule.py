@@ -47,21 +47,12 @@ class Schedule:
         self.num_timesteps = num_timesteps
         self.alpha_bar = torch.cumprod(1 - betas, dim=0)
 
+    @property
+    def sigma(self) -> Tensor:
+        """Noise level of Karras et al. [T]: the noise in x_t / sqrt(alpha_bar)."""
+        return ((1 - self.alpha_bar) / self.alpha_bar).sqrt()
+
     def at(self, t: Tensor, like: Tensor) -> Tensor:
         """Return alpha_bar [b, 1, ...] for steps t [b], shaped and typed to multiply ``like``."""
         values = self.alpha_bar.to(t.device)[t]
         return values.to(like.dtype).view(-1, *[1] * (like.ndim - 1))
-
-
-def respace(num_timesteps: int, steps: int) -> list[int]:
-    """Return ``steps`` timesteps from T-1 downwards, evenly spaced from the noisy end.
-
-    The first is always T-1 (pure noise) and there are exactly as many as asked for; the sampler's
-    last move goes from the last of them to x0 (Lin et al. 2023, arXiv 2305.08891, "trailing").
-
-    Raises:
-        ValueError: steps is not between 1 and num_timesteps.
-    """
-    if not 1 <= steps <= num_timesteps:
-        raise ValueError(f"steps is {steps}; allowed: 1 to {num_timesteps}")
-    return [round(num_timesteps * (1 - k / steps)) - 1 for k in range(steps)]

@@ -1,0 +1,86 @@
+"""Which of the T timesteps a sampler visits, from the noisiest down.
+
+A sampler takes ``steps`` as a number (then `trailing`) or as the timesteps themselves, so that any
+spacing of the literature is one function here and no sampler knows about it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+Steps = int | Sequence[int]
+
+
+def trailing(num_timesteps: int, steps: int) -> list[int]:
+    """Return ``steps`` timesteps from T-1 downwards, evenly spaced from the noisy end.
+
+    The first is always T-1 (pure noise) and there are exactly as many as asked for; the sampler's
+    last move goes from the last of them to x0 (Lin et al. 2023, arXiv 2305.08891, "trailing").
+
+    Raises:
+        ValueError: steps is not between 1 and num_timesteps.
+    """
+    _check(num_timesteps, steps)
+    return [round(num_timesteps * (1 - k / steps)) - 1 for k in range(steps)]
+
+
+def strided(num_timesteps: int, steps: int) -> list[int]:
+    """Return ``steps`` timesteps evenly spaced from T-1 to 0, both included.
+
+    This is the paper's spacing, taken from Nichol & Dhariwal 2021 (arXiv 2102.09672, §4: "K evenly
+    spaced real numbers between 1 and T, rounded to the nearest integer"); Karlo samples with it.
+
+    Raises:
+        ValueError: steps is not between 1 and num_timesteps.
+    """
+    return sections(num_timesteps, [steps])
+
+
+def sections(num_timesteps: int, counts: Sequence[int]) -> list[int]:
+    """Return timesteps strided within equal sections of the chain, the least noisy section first.
+
+    GLIDE's upsampler visits ``[10, 10, 3, 2, 2]`` of five sections (its "fast27"). One section of
+    one step is T-1 alone.
+
+    Raises:
+        ValueError: a count is not between 1 and the length of its section.
+    """
+    length, extra = divmod(num_timesteps, len(counts))
+    visited, first = [], 0
+    for index, count in enumerate(counts):
+        size = length + (index < extra)
+        _check(size, count)
+        stride = (size - 1) / (count - 1) if count > 1 else 1.0
+        visited += [first + round(k * stride) for k in range(count)]
+        first += size
+    if len(visited) == 1:
+        return [num_timesteps - 1]
+    return visited[::-1]
+
+
+def timesteps_of(num_timesteps: int, steps: Steps) -> list[int]:
+    """Return the timesteps that a sampler visits.
+
+    Raises:
+        ValueError: a number is out of range, or given timesteps do not fall strictly within the
+            chain.
+    """
+    if isinstance(steps, int):
+        return trailing(num_timesteps, steps)
+    given = list(steps)
+    falls = all(a > b for a, b in itertools.pairwise(given))
+    if not given or not falls or given[-1] < 0 or given[0] >= num_timesteps:
+        raise ValueError(
+            f"timesteps are {given}; they must fall strictly, from at most {num_timesteps - 1} to "
+            "at least 0"
+        )
+    return given
+
+
+def _check(num_timesteps: int, steps: int) -> None:
+    if not 1 <= steps <= num_timesteps:
+        raise ValueError(f"steps is {steps}; allowed: 1 to {num_timesteps}")
+
+
+SPACINGS = {"trailing": trailing, "strided": strided}
