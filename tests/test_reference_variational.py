@@ -42,8 +42,10 @@ def test_the_term_is_the_kl_of_two_normal_laws():
     a, before = (float(schedule.alpha_bar[k]) for k in (t, t - 1))
     step, f = posterior(a, before), 0.3
     variance = (1 - a / before) ** f * step.variance ** (1 - f)
-    q = torch.distributions.Normal(step.weight_x0 * 0.5, step.variance**0.5)
-    p = torch.distributions.Normal(step.weight_x0 * 0.2, variance**0.5)
+    q, p = (
+        torch.distributions.Normal(torch.tensor(m).double(), torch.tensor(v**0.5).double())
+        for m, v in ((step.weight_x0 * 0.5, step.variance), (step.weight_x0 * 0.2, variance))
+    )
     prediction = Prediction(x0_hat, x0_hat, torch.full((1, 1), f, dtype=torch.float64))
     made = variational_term(prediction, x0, torch.tensor([t]), schedule).item()
     assert made == pytest.approx(torch.distributions.kl_divergence(q, p).item(), rel=1e-6)
