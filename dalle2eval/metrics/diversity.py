@@ -27,7 +27,9 @@ def vendi_score(generated: ArrayLike) -> float:
     """
     x = unit_rows(as_features(generated, "generated"), "generated")
     gram = x @ x.T if len(x) <= x.shape[1] else x.T @ x
-    return float(np.exp(entropy(np.asarray(linalg.eigvalsh(gram / len(x))))))
+    gram /= len(x)
+    spectrum = linalg.eigvalsh(gram, driver="evd", overwrite_a=True, check_finite=False)
+    return float(np.exp(entropy(np.asarray(spectrum))))
 
 
 def entropy(spectrum: Floats) -> float:

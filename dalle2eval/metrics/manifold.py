@@ -73,12 +73,22 @@ def manifold(features: Floats, role: str = "features", *, neighbours: int = NEIG
     """
     if len(features) <= neighbours:
         raise InputError(f"{role}: {neighbours} neighbours need {neighbours + 1} images or more")
-    radii = np.empty(len(features))
-    for rows, squared in iterate_distances(features, features):
-        own = np.arange(rows.start, rows.stop)
-        squared[own - rows.start, own] = -1.0  # itself: always first
-        radii[rows] = np.partition(squared, neighbours, axis=1)[:, neighbours]
-    return Manifold(centres=features, squared_radii=radii, neighbours=neighbours)
+    nearest = np.full((len(features), neighbours), np.inf)
+    for rows in _blocks(len(features)):  # each pair once: a block serves its rows and its columns
+        for columns in _blocks(len(features), start=rows.start):
+            squared = _squared_distances(features[rows], features[columns])
+            if columns.start == rows.start:
+                np.fill_diagonal(squared, np.inf)  # no image is its own neighbour
+            else:
+                nearest[columns] = _smallest(nearest[columns], squared.T)
+            nearest[rows] = _smallest(nearest[rows], squared)
+    return Manifold(centres=features, squared_radii=nearest.max(axis=1), neighbours=neighbours)
+
+
+def _smallest(known: Floats, new: Floats) -> Floats:
+    """Return the k smallest of each row of known [n, k] and new [n, m], in no order."""
+    k = known.shape[1]
+    return np.asarray(np.partition(np.hstack([known, new]), k - 1, axis=1)[:, :k])
 
 
 def overlap_of(generated: Manifold, reference: Manifold) -> Overlap:
@@ -121,8 +131,17 @@ def coverage(generated: ArrayLike, reference: ArrayLike) -> float:
 
 def iterate_distances(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
     """Yield rows of x with their squared distances to all of y, a block at a time."""
-    y_norms = (y * y).sum(axis=1)
-    for start in range(0, len(x), BLOCK):
-        rows = slice(start, min(start + BLOCK, len(x)))
-        squared = (x[rows] ** 2).sum(axis=1)[:, None] + y_norms - 2.0 * (x[rows] @ y.T)
-        yield rows, np.maximum(squared, 0.0)
+    for rows in _blocks(len(x)):
+        yield rows, _squared_distances(x[rows], y)
+
+
+def _squared_distances(x: Floats, y: Floats) -> Floats:
+    squared = x @ y.T
+    squared *= -2.0
+    squared += np.einsum("nd,nd->n", x, x)[:, None]
+    squared += np.einsum("nd,nd->n", y, y)
+    return np.maximum(squared, 0.0, out=squared)
+
+
+def _blocks(n: int, start: int = 0) -> Iterator[slice]:
+    return (slice(i, min(i + BLOCK, n)) for i in range(start, n, BLOCK))
