@@ -93,7 +93,8 @@ def _features() -> dict[str, dict[str, Any]]:
 
 
 def _presets() -> dict[str, dict[str, Any]]:
-    from reference_model.config import PRESETS, to_json
+    from reference_model.config import to_json
+    from reference_model.presets import PRESETS
 
     return {
         name: {

@@ -16,8 +16,10 @@ from reference_model.config import UnetConfig
 from reference_model.transformer import timestep_embedding
 
 
-def _norm(channels: int) -> nn.GroupNorm:
-    groups = max(g for g in (32, 16, 8, 4, 2, 1) if channels % g == 0 and channels // g >= 4)  # noqa: PLR2004
+def _norm(channels: int, groups: int) -> nn.GroupNorm:
+    """Return a GroupNorm; 0 groups means as many of ADM's 32 as leave four channels in each."""
+    if groups == 0:
+        groups = max(g for g in (32, 16, 8, 4, 2, 1) if channels % g == 0 and channels // g >= 4)  # noqa: PLR2004
     return nn.GroupNorm(groups, channels)
 
 
@@ -29,17 +31,26 @@ def _zero(module: nn.Module) -> nn.Module:
 
 
 class ResBlock(nn.Module):
-    """Two convolutions around a timestep's scale and shift; may halve or double the grid."""
+    """Two convolutions with a timestep between them; may halve or double the grid.
+
+    The timestep scales and shifts the second norm's output (AdaGN), or is added before it (AddGN).
+    """
 
     def __init__(
-        self, channels: int, out_channels: int, emb_width: int, *, resample: str = "none"
+        self,
+        channels: int,
+        out_channels: int,
+        emb_width: int,
+        config: UnetConfig,
+        *,
+        resample: str = "none",
     ) -> None:
         super().__init__()
-        self.resample = resample
-        self.norm_1 = _norm(channels)
+        self.resample, self.scale_shift = resample, config.scale_shift
+        self.norm_1 = _norm(channels, config.norm_groups)
         self.conv_1 = nn.Conv2d(channels, out_channels, 3, padding=1)
-        self.emb = nn.Linear(emb_width, 2 * out_channels)
-        self.norm_2 = _norm(out_channels)
+        self.emb = nn.Linear(emb_width, (2 if config.scale_shift else 1) * out_channels)
+        self.norm_2 = _norm(out_channels, config.norm_groups)
         self.conv_2 = _zero(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         same = channels == out_channels
         self.skip = nn.Identity() if same else nn.Conv2d(channels, out_channels, 1)
@@ -48,8 +59,13 @@ class ResBlock(nn.Module):
         """Map [b, c, h, w] and emb [b, e] to [b, out, h', w']."""
         h = self._resample(functional.silu(self.norm_1(x)))
         h = self.conv_1(h)
-        scale, shift = self.emb(functional.silu(emb))[:, :, None, None].chunk(2, dim=1)
-        h = self.conv_2(functional.silu(self.norm_2(h) * (1 + scale) + shift))
+        time = self.emb(functional.silu(emb))[:, :, None, None]
+        if self.scale_shift:
+            scale, shift = time.chunk(2, dim=1)
+            h = self.norm_2(h) * (1 + scale) + shift
+        else:
+            h = self.norm_2(h + time)
+        h = self.conv_2(functional.silu(h))
         return self.skip(self._resample(x)) + h
 
     def _resample(self, x: Tensor) -> Tensor:
@@ -63,12 +79,13 @@ class ResBlock(nn.Module):
 class AttentionBlock(nn.Module):
     """Self-attention over the grid whose keys and values also hold the context tokens."""
 
-    def __init__(self, channels: int, head_channels: int, context_width: int) -> None:
+    def __init__(self, channels: int, config: UnetConfig) -> None:
         super().__init__()
-        self.heads = channels // head_channels
-        self.norm = _norm(channels)
+        self.heads = channels // config.head_channels
+        self.norm = _norm(channels, config.norm_groups)
         self.qkv = nn.Linear(channels, 3 * channels)
-        self.context_kv = nn.Linear(context_width, 2 * channels) if context_width else None
+        width = config.context_width
+        self.context_kv = nn.Linear(width, 2 * channels) if width else None
         self.out = _zero(nn.Linear(channels, channels))
 
     def forward(self, x: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
@@ -111,9 +128,11 @@ class Level(nn.Module):
 class Unet(nn.Module):
     """A U-Net from (x_t, t, vector, context, low-resolution picture) to an output shaped like x_t.
 
+    With a learned variance the output has twice the channels: the target, then the variance.
+
     Args:
         config: its shape.
-        image_channels: of x_t and of the output.
+        image_channels: of x_t and of the target.
     """
 
     def __init__(self, config: UnetConfig, image_channels: int = 3) -> None:
@@ -124,7 +143,7 @@ class Unet(nn.Module):
         self.time = nn.Sequential(
             nn.Linear(config.channels, emb_width), nn.SiLU(), nn.Linear(emb_width, emb_width)
         )
-        self.vector = nn.Linear(config.vector_width, emb_width) if config.vector_width else None
+        self.vector = _vector_in(config, emb_width)
         patch_channels = image_channels * config.patch**2
         stem_in = patch_channels + config.condition_channels
         self.stem = nn.Conv2d(stem_in, widths[0], 3, padding=1)
@@ -132,19 +151,20 @@ class Unet(nn.Module):
         self.middle = nn.ModuleList(
             [
                 self._level(widths[-1], widths[-1], len(widths) - 1, emb_width),
-                Level(ResBlock(widths[-1], widths[-1], emb_width), None),
+                Level(ResBlock(widths[-1], widths[-1], emb_width, config), None),
             ]
         )
         self.up = self._build_up(widths, emb_width, skips)
-        self.out_norm = _norm(widths[0])
-        self.out = _zero(nn.Conv2d(widths[0], patch_channels, 3, padding=1))
+        self.out_norm = _norm(widths[0], config.norm_groups)
+        out_channels = (2 if config.learned_variance else 1) * patch_channels
+        self.out = _zero(nn.Conv2d(widths[0], out_channels, 3, padding=1))
 
     def _level(self, channels: int, out: int, index: int, emb_width: int) -> Level:
         c = self.config
         attention = None
         if index in c.attention_levels:
-            attention = AttentionBlock(out, c.head_channels, c.context_width)
-        return Level(ResBlock(channels, out, emb_width), attention)
+            attention = AttentionBlock(out, c)
+        return Level(ResBlock(channels, out, emb_width, c), attention)
 
     def _build_down(self, widths: list[int], emb_width: int) -> tuple[nn.ModuleList, list[int]]:
         """Return the way down, and the channels of the skip connections it leaves."""
@@ -155,7 +175,8 @@ class Unet(nn.Module):
                 channels = width
                 skips.append(channels)
             if index < len(widths) - 1:
-                levels.append(Level(ResBlock(channels, channels, emb_width, resample="down"), None))
+                halve = ResBlock(channels, channels, emb_width, self.config, resample="down")
+                levels.append(Level(halve, None))
                 skips.append(channels)
         return levels, skips
 
@@ -167,7 +188,8 @@ class Unet(nn.Module):
                 levels.append(self._level(channels + skips.pop(), widths[index], index, emb_width))
                 channels = widths[index]
             if index > 0:
-                levels.append(Level(ResBlock(channels, channels, emb_width, resample="up"), None))
+                double = ResBlock(channels, channels, emb_width, self.config, resample="up")
+                levels.append(Level(double, None))
         return levels
 
     def forward(
@@ -208,3 +230,18 @@ class Unet(nn.Module):
             h = level(h, emb, context, context_mask)
         h = self.out(functional.silu(self.out_norm(h)))
         return functional.pixel_shuffle(h, self.config.patch)
+
+
+def _vector_in(config: UnetConfig, emb_width: int) -> nn.Module | None:
+    """Return what brings the vector to the timestep embedding's width.
+
+    Raises:
+        ValueError: it shall be added as it is and has another width.
+    """
+    if not config.vector_width:
+        return None
+    if config.project_vector:
+        return nn.Linear(config.vector_width, emb_width)
+    if config.vector_width != emb_width:
+        raise ValueError(f"vector_width is {config.vector_width}; unprojected it is {emb_width}")
+    return nn.Identity()

@@ -41,9 +41,17 @@ class Upsampler(nn.Module):
         return functional.interpolate(low, scale_factor=factor, mode="bicubic", align_corners=False)
 
     def _on_grid(self, low: Tensor) -> Tensor:
-        """Bring the picture to the stem's grid, which is at most as fine as the picture."""
-        factor = self.config.unet.patch * self.config.low_size // self.config.high_size
-        return functional.pixel_unshuffle(low, factor) if factor > 1 else low
+        """Bring the picture to the stem's grid: folded where that is coarser, enlarged where finer.
+
+        Enlarged as Karlo does it: torch's antialiased bicubic, whose kernel differs from the plain
+        one even where nothing is shrunk.
+        """
+        stem, high = self.config.unet.patch * self.config.low_size, self.config.high_size
+        if stem >= high:
+            return functional.pixel_unshuffle(low, stem // high)
+        return functional.interpolate(
+            low, scale_factor=high / stem, mode="bicubic", align_corners=False, antialias=True
+        )
 
     def sample(
         self, low: Tensor, noise_keys: Sequence[NoiseKey], *, steps: int, stage: str

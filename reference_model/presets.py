@@ -1,0 +1,194 @@
+"""The published sizes, and one for a single GPU, beside the small presets of `config`.
+
+paper: Ramesh et al. 2022 (arXiv 2204.06125), Table 3 and App. C; where the table is silent the
+comment says what was chosen and why. Parameter counts stand beside each size and are checked by a
+test on the meta device (no memory is taken).
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from reference_model import config as small
+from reference_model.config import (
+    ClipConfig,
+    DecoderConfig,
+    PriorConfig,
+    StackConfig,
+    TextEncoderConfig,
+    UnetConfig,
+    UpsamplerConfig,
+)
+
+PAPER_CONTEXT = 256  # Table 3, text encoder context
+
+
+def paper() -> StackConfig:
+    """Return the published sizes: prior 1B, decoder 3.5B, upsamplers 700M and 300M.
+
+    CLIP is ViT-H/16 at 256 px (App. C). Its text context is not stated; it is 256 here, because
+    this prior reads CLIP's own text states and the table gives the prior a context of 256.
+    """
+    return StackConfig(
+        name="paper",
+        clip=ClipConfig(
+            embed_dim=1024,
+            image_size=256,
+            vision={
+                "image_size": 256,
+                "patch_size": 16,
+                "width": 1280,
+                "layers": 32,
+                "head_width": 80,
+            },
+            text={"context_length": PAPER_CONTEXT, "width": 1024, "heads": 16, "layers": 24},
+        ),
+        prior=PriorConfig(
+            z_dim=1024,
+            text_width=1024,
+            context_length=PAPER_CONTEXT,
+            width=2048,
+            depth=24,
+            heads=32,
+            embedding_scale="paper-17.2",
+        ),
+        decoder=_paper_decoder(),
+        upsampler_256=UpsamplerConfig(
+            low_size=64,
+            high_size=256,
+            target="eps",
+            unet=_convolutional(320, (1, 2, 3, 4), depth=3),
+        ),
+        upsampler_1024=UpsamplerConfig(
+            low_size=256,
+            high_size=1024,
+            target="eps",
+            schedule="linear",
+            unet=_convolutional(192, (1, 1, 2, 2, 4, 4), depth=2),
+        ),
+        expected_parameters={
+            "clip": 936_456_705,
+            "prior": 1_225_929_728,
+            "decoder": 3_467_235_846,
+            "upsampler_256": 691_579_523,
+            "upsampler_1024": 267_146_691,
+        },
+    )
+
+
+def _paper_decoder() -> DecoderConfig:
+    """Return GLIDE's 3.5B network: eps, learned variance, a text encoder of its own."""
+    return DecoderConfig(
+        image_size=64,
+        z_dim=1024,
+        target="eps",
+        unet=UnetConfig(
+            patch=1,
+            channels=512,
+            multipliers=(1, 2, 3, 4),
+            depth=3,
+            attention_levels=(1, 2, 3),  # 32, 16 and 8 px
+            head_channels=64,
+            context_width=2048,
+            vector_width=2048,
+            project_vector=False,
+            learned_variance=True,
+        ),
+        text=TextEncoderConfig(context_length=PAPER_CONTEXT, width=2048, depth=24, heads=32),
+        pooled_text=True,
+    )
+
+
+def _convolutional(channels: int, multipliers: tuple[int, ...], *, depth: int) -> UnetConfig:
+    """Return an upsampler's network: no attention, the timestep added.
+
+    AddGN gives the published 700M and 300M (691.6M, 267.1M); AdaGN would give 729.7M and 282.1M.
+    """
+    return UnetConfig(
+        patch=1,
+        channels=channels,
+        multipliers=multipliers,
+        depth=depth,
+        condition_channels=3,
+        scale_shift=False,
+    )
+
+
+def base() -> StackConfig:
+    """Return a stack for one GPU of 24 GB: the paper's shapes at about a tenth of their size.
+
+    The largest stage holds 266M parameters: weights, gradients, Adam and the moving average in
+    float32 take 20 bytes each, 5.3 GB, which leaves the rest to activations.
+    """
+    return StackConfig(
+        name="base",
+        clip=ClipConfig(
+            embed_dim=512,
+            image_size=128,
+            vision={
+                "image_size": 128,
+                "patch_size": 16,
+                "width": 512,
+                "layers": 12,
+                "head_width": 64,
+            },
+            text={"context_length": 77, "width": 512, "heads": 8, "layers": 8},
+        ),
+        prior=PriorConfig(
+            z_dim=512, text_width=512, context_length=77, width=1024, depth=12, heads=16
+        ),
+        decoder=DecoderConfig(
+            image_size=64,
+            z_dim=512,
+            target="eps",
+            unet=UnetConfig(
+                patch=1,
+                channels=192,
+                multipliers=(1, 2, 3, 4),
+                depth=2,
+                attention_levels=(1, 2, 3),
+                head_channels=64,
+                context_width=512,
+                vector_width=768,
+                project_vector=False,
+                learned_variance=True,
+            ),
+            text=TextEncoderConfig(context_length=77, width=512, depth=8, heads=8),
+            pooled_text=True,
+        ),
+        upsampler_256=UpsamplerConfig(
+            low_size=64,
+            high_size=256,
+            target="eps",
+            unet=_convolutional(128, (1, 2, 3, 4), depth=2),
+        ),
+        upsampler_1024=UpsamplerConfig(
+            low_size=256,
+            high_size=1024,
+            target="eps",
+            schedule="linear",
+            unet=_convolutional(64, (1, 1, 2, 2, 4, 4), depth=2),
+        ),
+        expected_parameters={
+            "clip": 64_305_153,
+            "prior": 155_442_688,
+            "decoder": 265_927_878,
+            "upsampler_256": 86_285_315,
+            "upsampler_1024": 29_722_435,
+        },
+    )
+
+
+PRESETS = {**small.PRESETS, "base": base, "paper": paper}
+
+
+def preset(name: str) -> StackConfig:
+    """Return a preset of any size by name.
+
+    Raises:
+        ValueError: no preset has this name; the message lists near matches.
+    """
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS) or sorted(PRESETS)
+        raise ValueError(f"unknown preset {name!r}; did you mean {' or '.join(near)}?")
+    return PRESETS[name]()
