@@ -41,6 +41,9 @@ class PriorConfig:
             App. C).
         text_dropout: probability of replacing the text by the null condition in training (paper:
             10%).
+        noise_skip: whether x_t is added to the output through a gate for each entry and timestep
+            (not in the paper). A narrow transformer cannot carry all entries of the noise through
+            its LayerNorms, so without it eps-prediction fails for a reason that is not its own.
     """
 
     z_dim: int
@@ -54,6 +57,7 @@ class PriorConfig:
     num_timesteps: int = 1000
     embedding_scale: EmbeddingScale = "per-dimension"
     text_dropout: float = 0.1
+    noise_skip: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,10 @@ class UnetConfig:
         condition_channels: channels of the low-resolution picture, given on the stem's grid.
         vector_width: width of the vector that is added to the timestep embedding; 0 for none.
         embedding_multiplier: width of the timestep embedding over ``channels`` (ADM: 4).
+        project_vector: False where the vector already has the timestep embedding's width.
+        scale_shift: whether the timestep scales and shifts (ADM's AdaGN) or is only added (AddGN).
+        learned_variance: whether the output holds the variance's place between its bounds too.
+        norm_groups: of every GroupNorm; 0 = ADM's 32, fewer where channels are few.
     """
 
     patch: int
@@ -79,6 +87,10 @@ class UnetConfig:
     condition_channels: int = 0
     vector_width: int = 0
     embedding_multiplier: int = 4
+    project_vector: bool = True
+    scale_shift: bool = True
+    learned_variance: bool = False
+    norm_groups: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
