@@ -19,13 +19,10 @@ from reference_model.diffusion.guidance import classifier_free
 from reference_model.diffusion.noise import KeyedNoise, NoiseKey
 from reference_model.diffusion.samplers import ddim
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.targets import denoiser
+from reference_model.diffusion.targets import Prediction, denoiser, eps_from_x0
 from reference_model.transformer import Transformer, timestep_embedding
 
 PAPER_SCALE = 17.2  # App. C: matches the variance of ImageNet pixels in [-1, 1] for d = 1024
-CLIP_DEVIATIONS = (
-    6.0  # x0_hat is clamped to so many deviations of z_i: wide enough to cut nothing true
-)
 
 
 class DiffusionPrior(nn.Module):
@@ -45,6 +42,7 @@ class DiffusionPrior(nn.Module):
         self.positions = nn.Parameter(0.02 * torch.randn(config.context_length + 4, width))
         self.transformer = Transformer(width, config.depth, config.heads)
         self.out = nn.Linear(width, config.z_dim)
+        self.noise_gate = nn.Linear(width, config.z_dim) if config.noise_skip else None
         self.register_buffer("z_mean", torch.zeros(config.z_dim))
         self.register_buffer("z_std", torch.full((config.z_dim,), config.z_dim**-0.5))
         self.schedule = Schedule(config.schedule, config.num_timesteps)
@@ -65,14 +63,15 @@ class DiffusionPrior(nn.Module):
         sqrt_d = self.config.z_dim**0.5
         return 0.0, sqrt_d if self.config.embedding_scale == "sqrt-d" else PAPER_SCALE
 
-    def clip_range(self) -> float:
-        """Return where x0_hat is clamped, in the scaled units."""
-        unit = (
-            1.0
-            if self.config.embedding_scale != "paper-17.2"
-            else PAPER_SCALE / self.config.z_dim**0.5
-        )
-        return CLIP_DEVIATIONS * unit
+    def in_unit_ball(self, x0: Tensor) -> Tensor:
+        """Shrink estimates whose z_i is longer than 1, in the scaled units.
+
+        True embeddings have length 1 and their average is shorter, so this cuts nothing true; it
+        holds the first steps of an eps network, which divide its error by almost nothing.
+        """
+        mean, factor = self._affine()
+        z_i = x0 / factor + mean
+        return (z_i / z_i.norm(dim=-1, keepdim=True).clamp(min=1.0) - mean) * factor
 
     def forward(
         self, x_t: Tensor, t: Tensor, states: Tensor, mask: Tensor, z_t: Tensor, known: Tensor
@@ -94,7 +93,8 @@ class DiffusionPrior(nn.Module):
         tail = [z_text, time, self.z_i_in(x_t), self.query.expand(len(x_t), -1)]
         sequence = torch.cat([text, torch.stack(tail, dim=1).to(text.dtype)], dim=1)
         hidden = self.transformer(sequence + self.positions, self._mask(mask, given))
-        return self.out(hidden[:, -1])
+        output = self.out(hidden[:, -1])
+        return output if self.noise_gate is None else output + x_t * self.noise_gate(time)
 
     def _mask(self, mask: Tensor, given: Tensor) -> Tensor:
         """Causal, blind to padding; the null text is one token. [b, 1, l + 4, l + 4]."""
@@ -142,12 +142,19 @@ class DiffusionPrior(nn.Module):
         self, text: tuple[Tensor, Tensor, Tensor], x_T: Tensor, steps: int, guidance_scale: float
     ) -> Tensor:
         z_t, states, mask = text
-        known = torch.ones(len(z_t), dtype=torch.bool, device=z_t.device)
+        device = z_t.device
+        known = torch.ones(len(z_t), dtype=torch.bool, device=device)
         network = classifier_free(
             self,
             (states, mask, z_t, known),
             (states, mask, z_t, ~known),
             guidance_scale,
         )
-        denoise = denoiser(network, self.config.target, self.schedule, clip_range=self.clip_range())
-        return self.unscale(ddim(denoise, self.schedule, x_T, steps=steps))
+        denoise = denoiser(network, self.config.target, self.schedule)
+
+        def bounded(x_t: Tensor, t: int) -> Prediction:
+            x0_hat = self.in_unit_ball(denoise(x_t, t).x0_hat)
+            alpha_bar = self.schedule.at(torch.full((len(x_t),), t, device=device), x_t)
+            return Prediction(x0_hat, eps_from_x0(x0_hat, x_t, alpha_bar))
+
+        return self.unscale(ddim(bounded, self.schedule, x_T, steps=steps))

@@ -117,7 +117,27 @@ def test_no_embedding_scale_is_clamped_away(scale):
     )
     prior = DiffusionPrior(config)
     z_i = torch.nn.functional.normalize(torch.randn(500, config.z_dim), dim=-1)
-    assert prior.scale(z_i).abs().max() < prior.clip_range()
+    assert torch.allclose(prior.in_unit_ball(prior.scale(z_i)), prior.scale(z_i), atol=1e-5)
+
+
+def test_an_estimate_far_outside_is_brought_back_to_unit_length(tiny):
+    """The first step of an eps network divides its error by almost nothing."""
+    prior = tiny.network("prior")
+    bounded = prior.in_unit_ball(1e4 * torch.randn(5, prior.config.z_dim))
+    mean, factor = prior._affine()
+    assert torch.allclose((bounded / factor + mean).norm(dim=-1), torch.ones(5), atol=1e-4)
+
+
+def test_a_narrow_eps_prior_can_pass_its_noise_through():
+    """Without the gate, a transformer narrower than its noise cannot output it."""
+    config = replace(preset("tiny").prior, target="eps", noise_skip=True)
+    prior = DiffusionPrior(config)
+    torch.nn.init.zeros_(prior.out.weight), torch.nn.init.zeros_(prior.out.bias)
+    torch.nn.init.zeros_(prior.noise_gate.weight), torch.nn.init.ones_(prior.noise_gate.bias)
+    x_t, tokens = torch.randn(3, config.z_dim), torch.randn(3, 24, config.text_width)
+    mask, known = torch.ones(3, 24, dtype=torch.bool), torch.ones(3, dtype=torch.bool)
+    t = torch.full((3,), 999)
+    assert torch.equal(prior(x_t, t, tokens, mask, torch.randn(3, config.z_dim), known), x_t)
 
 
 def test_the_null_branch_of_prior_guidance_still_sees_the_noised_embedding(tiny):
