@@ -8,17 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dalle2eval.metrics.arrays import Floats, as_feature_pair, require_rows, unit_rows
+from dalle2eval.metrics.arrays import (
+    Floats,
+    Rows,
+    as_feature_pair,
+    centred,
+    require_rows,
+    squared_distances,
+    unit_rows,
+)
 
 BLOCK = 1024  # rows a block: 8 MB of float64 a kernel block, inside the cache of a current CPU
 CMMD_BANDWIDTH = 10.0  # arXiv 2401.09603 §4
 CMMD_SCALE = 1000.0  # the same paper reports the distance times 1000
 
-Kernel = Callable[[Floats, Floats], Floats]
+Kernel = Callable[[Rows, Rows], Floats]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,7 +59,10 @@ def kernel_distance(generated: ArrayLike, reference: ArrayLike) -> float:
     Raises:
         InputError: a set is no finite table, has fewer than two rows, or their widths differ.
     """
-    return kernel_means(generated, reference, cubic_kernel).squared_distance
+    x, y = _checked_pair(generated, reference)
+    origin, given = y.mean(axis=0), (generated, reference)
+    kernel = partial(cubic_kernel, origin=origin)
+    return _means(centred(x, origin, given), centred(y, origin, given), kernel).squared_distance
 
 
 def cmmd(generated: ArrayLike, reference: ArrayLike) -> float:
@@ -64,9 +76,11 @@ def cmmd(generated: ArrayLike, reference: ArrayLike) -> float:
         InputError: a set is no finite table, has fewer than two rows or a zero row, or their
             widths differ.
     """
-    x, y = as_feature_pair(generated, reference)
+    x, y = _checked_pair(generated, reference)
     x, y = unit_rows(x, "generated"), unit_rows(y, "reference")
-    return CMMD_SCALE * kernel_means(x, y, gaussian_kernel).squared_distance
+    origin, given = y.mean(axis=0), (generated, reference)
+    rows = centred(x, origin, given), centred(y, origin, given)
+    return CMMD_SCALE * _means(*rows, gaussian_kernel).squared_distance
 
 
 def kernel_means(generated: ArrayLike, reference: ArrayLike, kernel: Kernel) -> KernelMeans:
@@ -75,9 +89,17 @@ def kernel_means(generated: ArrayLike, reference: ArrayLike, kernel: Kernel) -> 
     Raises:
         InputError: a set is no finite table, has fewer than two rows, or their widths differ.
     """
+    return _means(*_checked_pair(generated, reference), kernel)
+
+
+def _checked_pair(generated: ArrayLike, reference: ArrayLike) -> tuple[Floats, Floats]:
     x, y = as_feature_pair(generated, reference)
     require_rows(x, 2, "generated")
     require_rows(y, 2, "reference")
+    return x, y
+
+
+def _means(x: Rows, y: Rows, kernel: Kernel) -> KernelMeans:
     return KernelMeans(
         within=_pair_sums(x, kernel) / (len(x) - 1),
         across=cross_means(x, y, kernel),
@@ -85,28 +107,39 @@ def kernel_means(generated: ArrayLike, reference: ArrayLike, kernel: Kernel) -> 
     )
 
 
-def cross_means(x: Floats, y: Floats, kernel: Kernel) -> Floats:
+def cross_means(x: Rows, y: Rows, kernel: Kernel) -> Floats:
     """Return [n]: the mean kernel value of each row of x [n, d] with all rows of y [m, d]."""
     sums = [_cross_sums(x[rows], y, kernel) for rows in _blocks(len(x))]
     return np.asarray(np.concatenate(sums) / len(y))
 
 
-def cubic_kernel(x: Floats, y: Floats) -> Floats:
-    """Return (xᵀy/d + 1)³ for rows [n, d] and [m, d] (KID)."""
-    base = x @ (y / x.shape[1]).T
+def cubic_kernel(x: Rows, y: Rows, *, origin: Floats | None = None) -> Floats:
+    """Return (xᵀy/d + 1)³ for rows [n, d] and [m, d] (KID).
+
+    Args:
+        x: rows, less the origin where there is one.
+        y: rows, likewise.
+        origin: [d], what was taken off; the kernel is that of the rows with it.
+    """
+    base = np.asarray(x @ y.T, dtype=np.float64)
+    if origin is not None:
+        base += (x @ origin)[:, None]
+        base += y @ origin + origin @ origin
+    base /= x.shape[1]
     base += 1.0
     cube = base * base
     cube *= base
-    return np.asarray(cube)
+    return cube
 
 
-def gaussian_kernel(x: Floats, y: Floats) -> Floats:
+def gaussian_kernel(x: Rows, y: Rows) -> Floats:
     """Return exp(-|x - y|²/2s²) - 1 for rows [n, d] and [m, d], s = 10 (CMMD)."""
-    squared = (x * x).sum(axis=1)[:, None] + (y * y).sum(axis=1) - 2.0 * (x @ y.T)
-    return np.asarray(np.expm1(squared / (-2.0 * CMMD_BANDWIDTH**2)))
+    squared = squared_distances(x, y)
+    squared /= -2.0 * CMMD_BANDWIDTH**2
+    return np.asarray(np.expm1(squared, out=squared))
 
 
-def _pair_sums(x: Floats, kernel: Kernel) -> Floats:
+def _pair_sums(x: Rows, kernel: Kernel) -> Floats:
     """Return [n]: the sum of k(xᵢ, xⱼ) over j ≠ i, each block of pairs computed once."""
     sums = np.zeros(len(x))
     for rows in _blocks(len(x)):
@@ -120,7 +153,7 @@ def _pair_sums(x: Floats, kernel: Kernel) -> Floats:
     return sums
 
 
-def _cross_sums(x: Floats, y: Floats, kernel: Kernel) -> Floats:
+def _cross_sums(x: Rows, y: Rows, kernel: Kernel) -> Floats:
     sums = np.zeros(len(x))
     for columns in _blocks(len(y)):
         sums += kernel(x, y[columns]).sum(axis=1)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dalle2eval.metrics.arrays import Floats, as_feature_pair
+from dalle2eval.metrics.arrays import Floats, Rows, as_feature_pair, centred, squared_distances
 from dalle2eval.records import InputError
 
 NEIGHBOURS = 5  # arXiv 2002.09797 §5; 1904.06991 used 3
@@ -25,7 +25,7 @@ BLOCK = 1024
 class Manifold:
     """Balls around the images of a set: centres [n, d] and squared radii [n]."""
 
-    centres: Floats
+    centres: Rows
     squared_radii: Floats
     neighbours: int
 
@@ -59,13 +59,14 @@ def overlap(generated: ArrayLike, reference: ArrayLike, *, neighbours: int = NEI
         InputError: a set is no finite table or too small, or their widths differ.
     """
     x, y = as_feature_pair(generated, reference)
+    origin, given = y.mean(axis=0), (generated, reference)
     return overlap_of(
-        manifold(x, "generated", neighbours=neighbours),
-        manifold(y, "reference", neighbours=neighbours),
+        manifold(centred(x, origin, given), "generated", neighbours=neighbours),
+        manifold(centred(y, origin, given), "reference", neighbours=neighbours),
     )
 
 
-def manifold(features: Floats, role: str = "features", *, neighbours: int = NEIGHBOURS) -> Manifold:
+def manifold(features: Rows, role: str = "features", *, neighbours: int = NEIGHBOURS) -> Manifold:
     """Return the balls around features [n, d]; to be kept where one set meets many.
 
     Raises:
@@ -76,7 +77,7 @@ def manifold(features: Floats, role: str = "features", *, neighbours: int = NEIG
     nearest = np.full((len(features), neighbours), np.inf)
     for rows in _blocks(len(features)):  # each pair once: a block serves its rows and its columns
         for columns in _blocks(len(features), start=rows.start):
-            squared = _squared_distances(features[rows], features[columns])
+            squared = squared_distances(features[rows], features[columns])
             if columns.start == rows.start:
                 np.fill_diagonal(squared, np.inf)  # no image is its own neighbour
             else:
@@ -129,18 +130,10 @@ def coverage(generated: ArrayLike, reference: ArrayLike) -> float:
     return float(overlap(generated, reference).coverage.mean())
 
 
-def iterate_distances(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
+def iterate_distances(x: Rows, y: Rows) -> Iterator[tuple[slice, Floats]]:
     """Yield rows of x with their squared distances to all of y, a block at a time."""
     for rows in _blocks(len(x)):
-        yield rows, _squared_distances(x[rows], y)
-
-
-def _squared_distances(x: Floats, y: Floats) -> Floats:
-    squared = x @ y.T
-    squared *= -2.0
-    squared += np.einsum("nd,nd->n", x, x)[:, None]
-    squared += np.einsum("nd,nd->n", y, y)
-    return np.maximum(squared, 0.0, out=squared)
+        yield rows, squared_distances(x[rows], y)
 
 
 def _blocks(n: int, start: int = 0) -> Iterator[slice]:
