@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ablations.score_rows import score_from_row, score_row
+from ablations.score_rows import contribution_row, score_from_row, score_row
 from ablations.tasks import source_hash
 from ablations.units import Unit, Values
 from ablations.workshop import Workshop
@@ -99,7 +99,14 @@ def _roles(owner: str, measured: Measured) -> dict[str, tuple[Unit, ...]]:
 
 
 def _judge(pair: Pair, samples: Samples, _workshop: Workshop, values: Values) -> dict[str, Any]:
-    from dalle2eval.evaluate import Evidence, Measures, compare, estimate, metrics_for
+    from dalle2eval.evaluate import (
+        Evidence,
+        Measures,
+        compare,
+        contributions,
+        estimate,
+        metrics_for,
+    )
     from dalle2eval.statistics import Arms, Features
 
     def features(rows: Sequence[NDArray[Any]], keys: tuple[SampleKey, ...]) -> Features | None:
@@ -128,6 +135,7 @@ def _judge(pair: Pair, samples: Samples, _workshop: Workshop, values: Values) ->
         "scores": [score_row(score) for score in own.scores],
         "estimates": [to_json(row) for row in estimate(own, measures)],
         "comparisons": [to_json(row) for row in comparisons],
+        "contributions": [contribution_row(c) for c in contributions(own, measures)],
     }
 
 

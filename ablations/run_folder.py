@@ -32,6 +32,9 @@ SCORES = pa.schema(
         ("detail", TEXT),
     ]
 )
+CONTRIBUTIONS = pa.schema(
+    [("arm", TEXT), ("prompt_id", TEXT), ("seed", WHOLE), ("metric", TEXT), ("value", NUMBER)]
+)
 _TYPES = {"n": WHOLE, "num_unscored": WHOLE, "n_pairs": WHOLE, "higher_is_better": pa.bool_()}
 _NUMBERS = ("value", "low", "high", "difference", "p_value")
 

@@ -21,6 +21,7 @@ from ablations.plan import Work
 from ablations.progress import Silent, Watcher
 from ablations.run_folder import (
     COMPARISONS,
+    CONTRIBUTIONS,
     ESTIMATES,
     SCORES,
     Sample,
@@ -162,6 +163,8 @@ def _write_numbers(work: Work, site: Site, events: Events, seconds: float) -> No
     folder = site.folder
     scores = (score_columns(arm, row) for arm, of in judged.items() for row in of["scores"])
     write_table(folder / "scores.parquet", scores, SCORES)
+    added = ({"arm": arm, **row} for arm, of in judged.items() for row in of["contributions"])
+    write_table(folder / "contributions.parquet", added, CONTRIBUTIONS)
     events.write("finish", seconds=round(seconds, 2), peak_memory_mb=_peak_memory_mb())
     cost = cost_of(work.units, events.past)
     summary = summary_of(work, judged, self_tests=tests, cost=cost, notes=list(site.notes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dalle2eval.records import SampleKey, Score
+from dalle2eval.records import Contribution, SampleKey, Score
 
 
 def score_row(score: Score) -> dict[str, Any]:
@@ -17,6 +17,16 @@ def score_row(score: Score) -> dict[str, Any]:
         "value": score.value,
         "reason": score.reason,
         "detail": None if score.detail is None else dict(score.detail),
+    }
+
+
+def contribution_row(contribution: Contribution) -> dict[str, Any]:
+    """Return a contribution as plain JSON data."""
+    return {
+        "prompt_id": contribution.key.prompt_id,
+        "seed": contribution.key.seed,
+        "metric": contribution.metric,
+        "value": contribution.value,
     }
 
 

@@ -27,6 +27,25 @@ weights_app = typer.Typer(
 )
 app.add_typer(weights_app, name="weights")
 
+
+class GateGroup(typer.core.TyperGroup):
+    """`gate RUN ...` is `gate check RUN ...`: the verdict is what the command is for."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default command's name where none is given."""
+        if args and args[0] not in (*self.commands, "-h", "--help"):
+            args = ["check", *args]
+        return super().parse_args(ctx, args)
+
+
+gate_app = typer.Typer(
+    cls=GateGroup,
+    help="Say whether a run is worse than its baseline: `gate RUN --baseline FILE`.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(gate_app, name="gate")
+
 Suite = Annotated[str, typer.Argument(metavar="SUITE", help="A built-in suite, or a YAML file.")]
 Arms = Annotated[list[str] | None, typer.Option("--arm", help="Only this arm (repeatable).")]
 Overrides = Annotated[
@@ -40,6 +59,8 @@ StoreFolder = Annotated[
     Path | None,
     typer.Option("--store", help="Artefacts shared by runs [DALLE2EVAL_STORE, else user cache]."),
 ]
+GatedRun = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
+Baseline = Annotated[Path, typer.Option(help="The baseline file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 
@@ -184,6 +205,60 @@ def report(
         return
     for path in (path for made in files.values() for path in made):
         say(path)
+
+
+@gate_app.command("check")
+def gate_check(
+    *,
+    run: GatedRun,
+    baseline: Baseline,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 11 where it cannot tell.")] = False,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write a pull-request comment (also $GITHUB_STEP_SUMMARY).")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Hold a run against its baseline.
+
+    Exit 0 pass, 10 regression, 11 inconclusive (--strict), 12 not comparable or coverage lost.
+    """
+    from dalle2eval.gate.front import check, write_outputs
+    from dalle2eval.gate.outputs import ANSWERS, HEAD, LEGEND, remarks, table_rows, to_json
+
+    decision = check(run, baseline)
+    write_outputs(decision, strict=strict, markdown=markdown, junit=junit)
+    code = decision.exit_code(strict=strict)
+    if as_json:
+        put_json(to_json(decision, strict=strict))
+        return code
+    say_table(table_rows(decision), HEAD)
+    say(LEGEND)
+    for line in remarks(decision):
+        say(line)
+    say(f"gate: {ANSWERS[code]}")
+    return code
+
+
+@gate_app.command("accept")
+def gate_accept(
+    *,
+    run: GatedRun,
+    baseline: Baseline,
+    reason: Annotated[str, typer.Option(help="Why this run is the new baseline.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a run as the baseline.
+
+    A small JSON file to review and commit.
+    """
+    from dalle2eval.gate.front import accept
+
+    path = accept(run, baseline, reason=reason)
+    if as_json:
+        put_json({"baseline": str(path)})
+    else:
+        say(f"baseline: {path} ({path.stat().st_size / 1000:.0f} kB)")
 
 
 @app.command()

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dalle2eval.metrics import METRICS, MetricInfo, clip_score
-from dalle2eval.records import ALL, Comparison, Estimate, Prompt, SampleKey, Score
+from dalle2eval.records import ALL, Comparison, Contribution, Estimate, Prompt, SampleKey, Score
 from dalle2eval.statistics import (
     Arms,
     Features,
     compare_features,
     compare_scores,
+    contributions_of,
     estimate_features,
     estimate_scores,
 )
@@ -86,6 +87,18 @@ def estimate(evidence: Evidence, measures: Measures) -> tuple[Estimate, ...]:
             number = _estimate(_cut(evidence, measures, part), metric, measures, part)
             if number is not None and (part == ALL or number.value is not None):
                 found.append(number)
+    return tuple(found)
+
+
+def contributions(evidence: Evidence, measures: Measures) -> tuple[Contribution, ...]:
+    """Return what each image adds to every metric over the whole set that has a value."""
+    if evidence.features is None:
+        return ()
+    found: list[Contribution] = []
+    for metric in measures.metrics:
+        if _over_features(metric):
+            reference = _reference(metric, measures, ALL)
+            found += contributions_of(evidence.features, metric, reference=reference)
     return tuple(found)
 
 

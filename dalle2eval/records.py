@@ -84,6 +84,23 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution:
+    """What one image adds to a metric over a set, to first order; it sums to zero over the set.
+
+    With it two runs are compared in pairs without their features (`statistics.contributions`).
+    """
+
+    key: SampleKey
+    metric: str
+    value: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a number."""
+        if not math.isfinite(self.value):
+            raise ValueError(f"contribution to {self.metric} of {self.key} is {self.value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """A number over many samples, with its n and its 95% interval.
 

@@ -6,6 +6,7 @@ The evaluator calls four functions; each chooses the method by the metric's row 
 from __future__ import annotations
 
 from dalle2eval.statistics.comparisons import Arms, compare_features, compare_scores
+from dalle2eval.statistics.contributions import compare_contributions, contributions_of
 from dalle2eval.statistics.estimators import estimate_features, estimate_scores
 from dalle2eval.statistics.features import Features, shared
 from dalle2eval.statistics.intervals import Interval, wilson_interval
@@ -19,8 +20,10 @@ __all__ = [
     "Interval",
     "RelativeDistance",
     "benjamini_hochberg",
+    "compare_contributions",
     "compare_features",
     "compare_scores",
+    "contributions_of",
     "estimate_features",
     "estimate_scores",
     "holm",

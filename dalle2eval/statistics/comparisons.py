@@ -61,7 +61,7 @@ def compare_scores(
     pairs = _score_pairs(scores, reference_scores)
     codes = group_codes([key.prompt_id for key, _, _ in pairs])
     values = np.array([(a, b) for _, a, b in pairs], dtype=np.float64).reshape(-1, 2)
-    label = _Label(metric=metric, arms=arms, slice=slice, n_pairs=len(pairs))
+    label = Label(metric=metric, arms=arms, slice=slice, n_pairs=len(pairs))
     one_each = len(pairs) == len(set(codes))
     if metric.estimator == "proportion" and one_each and pairs:
         return label.known(values[:, 0].mean() - values[:, 1].mean(), *_mcnemar(values))
@@ -106,7 +106,7 @@ def compare_features(
     partner = aligned(generated, reference_arm)
     if metric.estimator == "within-prompt":
         generated, partner = with_pairs(generated), with_pairs(partner)
-    label = _Label(metric=metric, arms=arms, slice=slice, n_pairs=len(generated.keys))
+    label = Label(metric=metric, arms=arms, slice=slice, n_pairs=len(generated.keys))
     num_prompts = len(set(generated.prompts))
     if num_prompts < 2:  # noqa: PLR2004
         return label.unknown(ONE_PROMPT)
@@ -122,8 +122,8 @@ def compare_features(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Label:
-    """All of a Comparison but its numbers."""
+class Label:
+    """All of a Comparison but its numbers, which `known` or `unknown` adds."""
 
     metric: MetricInfo
     arms: Arms
@@ -133,6 +133,7 @@ class _Label:
     def known(
         self, difference: float, interval: Interval, p_value: float, method: str
     ) -> Comparison:
+        """Return the comparison with its numbers."""
         return Comparison(
             arm=self.arms.arm,
             reference=self.arms.reference,
@@ -148,6 +149,7 @@ class _Label:
         )
 
     def unknown(self, reason: str) -> Comparison:
+        """Return the comparison that could not be made, with the reason."""
         return Comparison(
             arm=self.arms.arm,
             reference=self.arms.reference,

@@ -1,0 +1,106 @@
+"""The gate's calls: `check` a run, `accept` it as the new baseline."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dalle2eval.gate.baseline import Baseline, conditions_of, read_baseline, write_baseline
+from dalle2eval.gate.decision import Decision, decide
+from dalle2eval.gate.measured import measured_arms
+from dalle2eval.gate.outputs import to_junit, to_markdown
+from dalle2eval.gate.policy import Floor
+from dalle2eval.gate.tripwires import tripped
+from dalle2eval.records import InputError
+from dalle2eval.store import write_atomic
+from reports.reading import read_run
+from reports.run_record import RunRecord
+
+
+def check(run: str | Path, baseline: str | Path) -> Decision:
+    """Hold a finished run against a baseline file.
+
+    Raises:
+        InputError: one of them is missing, damaged or from a newer release.
+        NotComparable: they are not the same experiment.
+    """
+    accepted = read_baseline(Path(baseline))
+    return decide(read_run(run), accepted)
+
+
+def accept(
+    run: str | Path,
+    baseline: str | Path,
+    *,
+    reason: str,
+    floors: Mapping[str, Floor] | None = None,
+) -> Path:
+    """Write a finished run as the baseline; floors of an older one at that place are kept.
+
+    Raises:
+        InputError: no reason is given, the run is not finished, or its pictures are broken.
+    """
+    if not reason.strip():
+        raise InputError(
+            '--reason is empty; say why this run is the new baseline, as "new decoder"'
+        )
+    record, path = read_run(run), Path(baseline)
+    wires = tripped(record)
+    if wires:
+        raise InputError(f"{record.folder}: {len(wires)} broken pictures, first {wires[0].text}")
+    if floors is None:
+        floors = read_baseline(path).floors if path.exists() else {}
+    write_baseline(
+        path,
+        Baseline(
+            accepted={"reason": " ".join(reason.split()), **_provenance(record)},
+            conditions=conditions_of(record),
+            floors=floors,
+            arms=measured_arms(record),
+        ),
+    )
+    return path
+
+
+def write_outputs(
+    decision: Decision, *, strict: bool, markdown: Path | None = None, junit: Path | None = None
+) -> None:
+    """Write the files that CI reads; on GitHub also the step's summary."""
+    comment = to_markdown(decision, strict=strict)
+    if markdown is not None:
+        write_atomic(markdown, comment.encode())
+    if junit is not None:
+        write_atomic(junit, to_junit(decision, strict=strict).encode())
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(comment)
+
+
+def _provenance(record: RunRecord) -> dict[str, Any]:
+    """Return who accepts and the commit that the run was made from; its date makes bytes stable."""
+    made = record.environment.get("git") or {}
+    commit = made.get("commit")
+    return {
+        "by": _git("config", "user.name"),
+        "commit": commit,
+        "dirty": made.get("dirty"),
+        "date": _git("show", "-s", "--format=%cs", commit) if commit else None,
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

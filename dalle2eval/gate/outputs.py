@@ -1,0 +1,144 @@
+"""The gate's answer for people and machines: terminal table, Markdown, JUnit XML and JSON.
+
+One sign a row, readable without colour: + worse, - better, ~ not significant, = proven the same
+within the margin, x not comparable.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import asdict
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from dalle2eval.gate.decision import INCONCLUSIVE, NOT_COMPARABLE, PASS, REGRESSION, Decision
+from dalle2eval.gate.verdicts import GateRow
+
+SIGNS = {
+    "regression": "+",
+    "improved": "-",
+    "inconclusive": "~",
+    "pass": "=",
+    "not comparable": "x",
+}
+HEAD = ("", "arm", "metric", "baseline", "current", "worse by [95%]", "margin", "verdict")
+LEGEND = "+ worse   - better   ~ not significant   = same within the margin   x not comparable"
+ANSWERS = {
+    PASS: "pass",
+    REGRESSION: "regression",
+    INCONCLUSIVE: "inconclusive",
+    NOT_COMPARABLE: "not comparable",
+}
+MARKDOWN_LIMIT = 60_000  # bytes: what a pull-request comment may hold
+
+
+def table_rows(decision: Decision) -> list[tuple[str, ...]]:
+    """Return the cells under `HEAD`, gating metrics first; informational ones are bracketed."""
+    ordered = sorted(decision.rows, key=lambda row: not row.gating)
+    return [_cells(row) for row in ordered]
+
+
+def remarks(decision: Decision) -> list[str]:
+    """Return what stands below the table, one line each."""
+    lines = [wire.text for wire in decision.tripped]
+    lines += [f"{r.arm} {r.metric}: {r.reason}" for r in decision.rows if r.reason]
+    for row in decision.rows:
+        if row.verdict == "inconclusive" and row.gating and row.detectable is not None:
+            line = f"{row.arm} {row.metric}: finds {_short(row.detectable)} at this n"
+            if row.prompts_needed is not None:
+                line += f"; the margin {_short(row.margin)} needs {row.prompts_needed} prompts"
+            lines.append(line)
+    return [*lines, *decision.cautions]
+
+
+def to_json(decision: Decision, *, strict: bool) -> dict[str, Any]:
+    """Return the decision as plain data."""
+    code = decision.exit_code(strict=strict)
+    return {
+        "answer": ANSWERS[code],
+        "exit_code": code,
+        "rows": [asdict(row) for row in decision.rows],
+        "tripped": [{**asdict(wire), "text": wire.text} for wire in decision.tripped],
+        "cautions": list(decision.cautions),
+        "accepted": dict(decision.accepted),
+    }
+
+
+def to_markdown(decision: Decision, *, strict: bool) -> str:
+    """Return a comment for a pull request, under 60 kB; names are escaped."""
+    answer = ANSWERS[decision.exit_code(strict=strict)]
+    lines = [f"## Sample quality: {answer}", "", _accepted(decision), ""]
+    lines += ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    lines += ["| " + " | ".join(map(_markdown, row)) + " |" for row in table_rows(decision)]
+    lines += ["", f"`{LEGEND}`", ""]
+    lines += [f"- {_markdown(line)}" for line in remarks(decision)]
+    return _cut(lines)
+
+
+def to_junit(decision: Decision, *, strict: bool) -> str:
+    """Return JUnit XML: a test case for every gating metric, one for the pictures."""
+    suite = ET.Element("testsuite", name="dalle2eval gate")
+    pictures = ET.SubElement(suite, "testcase", classname="gate", name="tripwires")
+    if decision.tripped:
+        _fail(pictures, "; ".join(wire.text for wire in decision.tripped[:20]))
+    for row in decision.rows:
+        case = ET.SubElement(suite, "testcase", classname=f"gate.{row.arm}", name=row.metric)
+        text = row.reason or " ".join(_cells(row)[3:])
+        if not row.gating or (row.verdict == "inconclusive" and not strict):
+            ET.SubElement(case, "skipped", message=_xml(f"{row.verdict}: {text}"))
+        elif row.verdict not in ("pass", "improved"):
+            _fail(case, f"{row.verdict}: {text}")
+    cases = list(suite)
+    suite.set("tests", str(len(cases)))
+    suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
+    suite.set("skipped", str(sum(case.find("skipped") is not None for case in cases)))
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def _fail(case: ET.Element, message: str) -> None:
+    ET.SubElement(case, "failure", message=_xml(message))
+
+
+def _xml(text: str) -> str:
+    """Drop what XML 1.0 cannot hold."""
+    return "".join(c for c in text if c in "\t\n" or ord(c) >= 32)  # noqa: PLR2004
+
+
+def _cells(row: GateRow) -> tuple[str, ...]:
+    worse = ""
+    if row.degradation is not None:
+        worse = f"{_short(row.degradation)} [{_short(row.low)}, {_short(row.high)}]"
+    verdict = row.verdict if row.gating else f"({row.verdict})"
+    numbers = (_short(row.baseline), _short(row.current), worse, _short(row.margin))
+    return (SIGNS[row.verdict], row.arm, row.metric, *numbers, verdict)
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+def _accepted(decision: Decision) -> str:
+    facts = decision.accepted
+    told = ", ".join(str(facts[name]) for name in ("by", "date", "commit") if facts.get(name))
+    return _markdown(f"Baseline accepted ({told}): {facts.get('reason', '')}")
+
+
+def _markdown(text: str) -> str:
+    """Escape what Markdown or HTML would act on; a name may hold anything."""
+    flat = " ".join(text.split())
+    escaped = html.escape(flat, quote=False)
+    for character in "\\`*_[]|~":
+        escaped = escaped.replace(character, "\\" + character)
+    return escaped.replace("@", "@\u200b")  # mentions nobody
+
+
+def _cut(lines: list[str]) -> str:
+    kept, size = [], 0
+    for line in lines:
+        size += len(line.encode()) + 1
+        if size > MARKDOWN_LIMIT - 200:
+            kept.append("")
+            kept.append(f"{len(lines) - len(kept) + 1} more lines are left out; see gate.json.")
+            break
+        kept.append(line)
+    return "\n".join(kept) + "\n"
