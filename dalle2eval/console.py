@@ -76,12 +76,12 @@ def _explain(error: Exception) -> int:
     if isinstance(error, BrokenPipeError):  # the reader of our output has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PASSED
-    for line in getattr(error, "details", ()):  # such as every bad file by its name
-        say(line)
     code, advice = _judge(error)
     known = code != FAILED or isinstance(error, RuntimeError | OSError)
     kind = "" if known else f"{type(error).__name__}: "
     say(f"error: {kind}{_one_line(error)}{advice}")
+    for line in getattr(error, "details", ()):  # such as every bad file by its name
+        say(line)
     return code
 
 

@@ -27,7 +27,7 @@ def embed_images(extractor: ImageEmbedder, images: NDArray[np.uint8]) -> NDArray
     Raises:
         InputError: the extractor did not return one finite row an image.
     """
-    return _checked(extractor.embed_images(images), len(images), extractor.name)
+    return checked_table(extractor.embed_images(images), len(images), extractor.name)
 
 
 def embed_aligned(judge: TextImageEmbedder, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -36,7 +36,7 @@ def embed_aligned(judge: TextImageEmbedder, images: NDArray[np.uint8]) -> NDArra
     Raises:
         InputError: the judge did not return one finite row an image.
     """
-    return _checked(judge.embed_aligned_images(images), len(images), judge.name)
+    return checked_table(judge.embed_aligned_images(images), len(images), judge.name)
 
 
 def embed_texts(judge: TextImageEmbedder, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -45,10 +45,15 @@ def embed_texts(judge: TextImageEmbedder, texts: Sequence[str]) -> NDArray[np.fl
     Raises:
         InputError: the judge did not return one finite row a text.
     """
-    return _checked(judge.embed_texts(texts), len(texts), judge.name)
+    return checked_table(judge.embed_texts(texts), len(texts), judge.name)
 
 
-def _checked(features: NDArray[np.float32], n: int, name: str) -> NDArray[np.float32]:
+def checked_table(features: NDArray[np.float32], n: int, name: str) -> NDArray[np.float32]:
+    """Return features as float32 [n, d].
+
+    Raises:
+        InputError: they are not one finite row each; names the extractor.
+    """
     table = np.asarray(features, dtype=np.float32)
     if table.ndim != 2 or len(table) != n:  # noqa: PLR2004
         raise InputError(f"extractor {name}: expected [{n}, d] features, got {list(table.shape)}")
