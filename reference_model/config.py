@@ -41,7 +41,7 @@ class PriorConfig:
             App. C).
         text_dropout: probability of replacing the text by the null condition in training (paper:
             10%).
-        noise_skip: whether x_t is added to the output through a gate for each entry and timestep
+        noise_skip: whether x_t is added to the output through a gate for each timestep
             (not in the paper). A narrow transformer cannot carry all entries of the noise through
             its LayerNorms, so without it eps-prediction fails for a reason that is not its own.
     """

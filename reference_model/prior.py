@@ -42,7 +42,7 @@ class DiffusionPrior(nn.Module):
         self.positions = nn.Parameter(0.02 * torch.randn(config.context_length + 4, width))
         self.transformer = Transformer(width, config.depth, config.heads)
         self.out = nn.Linear(width, config.z_dim)
-        self.noise_gate = nn.Linear(width, config.z_dim) if config.noise_skip else None
+        self.noise_gate = nn.Linear(width, 1) if config.noise_skip else None
         self.register_buffer("z_mean", torch.zeros(config.z_dim))
         self.register_buffer("z_std", torch.full((config.z_dim,), config.z_dim**-0.5))
         self.schedule = Schedule(config.schedule, config.num_timesteps)
