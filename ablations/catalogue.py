@@ -24,6 +24,8 @@ from reference_model.manifest import available, read_manifest, verify
 
 DEVICES = ("auto", "cpu", "cuda")
 JUDGE = "scenes-judge"
+JUDGED_BY = (None, "scenes")  # a run's features are the judge's; nothing else may bear their names
+TRAINING_STREAMS = {"scenes": 2}  # of the decoder's recipe, `reference_model.training.recipes`
 # The code that turns pictures into numbers.
 JUDGING = tuple(
     f"dalle2eval.{room}"
@@ -97,7 +99,8 @@ def tables() -> Tables:
     """Return what a suite may name."""
     probes = {name: tuple(probe.metrics) for name, probe in PROBES.items()}
     given = {metric for metrics in probes.values() for metric in metrics}
-    return Tables(metrics=frozenset(METRICS) - given, probes=probes)
+    of_the_judge = {name for name, metric in METRICS.items() if metric.extractor in JUDGED_BY}
+    return Tables(metrics=frozenset(of_the_judge) - given, probes=probes)
 
 
 def judged_by(judge: Judge) -> dict[str, str]:
@@ -108,12 +111,15 @@ def judged_by(judge: Judge) -> dict[str, str]:
 def judges_for(plan: Plan, judge: Judge) -> Judges:
     """Return who judges a plan's images."""
     needs = {METRICS[name].needs for name in plan.metrics}
+    memory = "images+training" in needs
     return Judges(
         judge=judge,
         label=extractor_label(judge.name, judge.weights),
         probes=tuple(_use(name) for name in plan.probes),
-        needs_features=any(need.startswith("features") for need in needs),
+        needs_features=any(need.startswith("features") for need in needs) or memory,
         needs_alignment="images+texts" in needs,
+        needs_memory=memory,
+        training_stream=TRAINING_STREAMS.get(plan.model["name"]),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,9 +14,32 @@ from ablations.score_rows import contribution_row, score_from_row, score_row
 from ablations.tasks import source_hash
 from ablations.units import Unit, Values
 from ablations.workshop import Workshop
+from dalle2eval.evaluate import (
+    CLIP_SCORE,
+    R_PRECISION,
+    Evidence,
+    Measures,
+    clip_scores,
+    compare,
+    contributions,
+    estimate,
+    memorised_scores,
+    metrics_for,
+    r_precision_scores,
+    unscored,
+)
+from dalle2eval.metrics import METRICS
 from dalle2eval.records import Prompt, SampleKey, Score, to_json
+from dalle2eval.statistics import Arms, Features
 
 ESTIMATE_S = 0.3  # yardstick for one arm
+
+# What a run has no input for, and why.
+NOT_IN_A_RUN = {
+    "images+head": "no aesthetic head was given; `dalle2eval.metrics.aesthetic_score` takes one",
+    "images+backbone": "LPIPS needs AlexNet's weights, which no package carries; see "
+    "`dalle2eval.features.lpips`",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,6 +69,12 @@ class Samples:
     metrics: tuple[str, ...]
     extractor: str
 
+    @property
+    def texts(self) -> list[str]:
+        """Return the prompt of each image."""
+        by_id = {prompt.id: prompt.text for prompt in self.prompts}
+        return [by_id[key.prompt_id] for key in self.keys]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
@@ -70,7 +99,8 @@ def judging_unit(
         samples: keys, prompts and metrics.
         own: what was measured of the arm.
         other: what was measured of its reference arm, if it has one.
-        common: the features of ``texts`` and of the ``reference`` pictures.
+        common: the features of ``texts``, of the ``reference`` pictures, and of the ``training``
+            pictures of the model with ``fresh`` ones that it never saw.
     """
     inputs = {**_roles("own", own), **(_roles("other", other) if other else {}), **common}
     return Unit(
@@ -99,16 +129,6 @@ def _roles(owner: str, measured: Measured) -> dict[str, tuple[Unit, ...]]:
 
 
 def _judge(pair: Pair, samples: Samples, _workshop: Workshop, values: Values) -> dict[str, Any]:
-    from dalle2eval.evaluate import (
-        Evidence,
-        Measures,
-        compare,
-        contributions,
-        estimate,
-        metrics_for,
-    )
-    from dalle2eval.statistics import Arms, Features
-
     def features(rows: Sequence[NDArray[Any]], keys: tuple[SampleKey, ...]) -> Features | None:
         if not rows:
             return None
@@ -116,10 +136,8 @@ def _judge(pair: Pair, samples: Samples, _workshop: Workshop, values: Values) ->
         return Features(keys=keys, values=values, extractor=samples.extractor)
 
     def evidence(owner: str) -> Evidence:
-        return Evidence(
-            features=features(values[f"{owner}.features"], samples.keys),
-            scores=_scores(owner, samples, values),
-        )
+        found = features(values[f"{owner}.features"], samples.keys)
+        return Evidence(features=found, scores=_scores(owner, samples, values, found))
 
     own = evidence("own")
     measures = Measures(
@@ -139,11 +157,35 @@ def _judge(pair: Pair, samples: Samples, _workshop: Workshop, values: Values) ->
     }
 
 
-def _scores(owner: str, samples: Samples, values: Values) -> tuple[Score, ...]:
-    from dalle2eval.evaluate import clip_scores
-
+def _scores(
+    owner: str, samples: Samples, values: Values, features: Features | None
+) -> tuple[Score, ...]:
     scores = [score_from_row(row) for rows in values[f"{owner}.scores"] for row in rows]
-    if aligned := values[f"{owner}.aligned"]:
-        images, texts = np.concatenate(aligned), np.concatenate(values["texts"])
-        scores += clip_scores(samples.keys, images, texts)
+    scores += _of_texts(owner, samples, values)
+    for name in samples.metrics:
+        if METRICS[name].needs == "images+training":
+            scores += _of_memory(name, samples, values, features)
+        elif METRICS[name].needs in NOT_IN_A_RUN:
+            scores += unscored(samples.keys, name, NOT_IN_A_RUN[METRICS[name].needs])
     return tuple(sorted(scores, key=lambda score: (score.key, score.metric)))
+
+
+def _of_texts(owner: str, samples: Samples, values: Values) -> Iterator[Score]:
+    """Yield how well images fit their texts, in the judge's space."""
+    if not (aligned := values[f"{owner}.aligned"]):
+        return
+    images, texts = np.concatenate(aligned), np.concatenate(values["texts"])
+    if CLIP_SCORE in samples.metrics:
+        yield from clip_scores(samples.keys, images, texts)
+    if R_PRECISION in samples.metrics:
+        yield from r_precision_scores(samples.keys, images, texts, samples.texts)
+
+
+def _of_memory(
+    name: str, samples: Samples, values: Values, features: Features | None
+) -> tuple[Score, ...]:
+    """Return which images are copies of training pictures."""
+    if features is None or not values["training"]:
+        return unscored(samples.keys, name, "the training pictures of this model are not known")
+    training, fresh = (np.concatenate(values[role]) for role in ("training", "fresh"))
+    return memorised_scores(name, features, training, fresh)

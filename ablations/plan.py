@@ -21,6 +21,7 @@ from ablations.tasks import (
     self_test_unit,
     stage_unit,
     text_features_unit,
+    training_unit,
 )
 from ablations.units import Unit, in_order
 from ablations.workshop import Judge
@@ -28,6 +29,9 @@ from dalle2eval.records import ArmSpec, InputError, Plan, Prompt, SampleKey
 
 SHARD = 16
 JUDGED_SIZE = 64  # pixels: what the judge and the reader look at
+TRAINING_PICTURES, FRESH_PICTURES = 4096, 1024  # of the check for copies; 20 s once, then stored
+FRESH_STREAM = 1000  # of the procedural world; nothing learns from it
+PICTURES_A_UNIT = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +52,19 @@ class ProbeUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judges:
-    """Who judges: the network, the probes, and which embeddings the metrics need."""
+    """Who judges: the network, the probes, and which embeddings the metrics need.
+
+    ``training_stream`` is the stream of the procedural world that the model learned to draw from;
+    None for a model that learned elsewhere.
+    """
 
     judge: Judge
     label: str
     probes: tuple[ProbeUse, ...]
     needs_features: bool
     needs_alignment: bool
+    needs_memory: bool = False
+    training_stream: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +128,7 @@ def plan_work(plan: Plan, planner: Planner, judges: Judges) -> Work:
         if judges.needs_alignment
         else (),
         "reference": tuple(_references(plan, judges)) if judges.needs_features else (),
+        **_memory(judges),
     }
     arms = tuple(
         ArmWork(
@@ -214,6 +225,24 @@ def _reference_pairs(plan: Plan) -> Iterator[tuple[Prompt, SampleKey]]:
         if is_scored(prompt):
             for number in range(plan.options["references_per_prompt"]):
                 yield prompt, SampleKey(prompt_id=prompt.id, seed=number)
+
+
+def _memory(judges: Judges) -> dict[str, tuple[Unit, ...]]:
+    """Return the features of the model's training pictures and of fresh ones, where asked for."""
+    if not judges.needs_memory or judges.training_stream is None:
+        return {"training": (), "fresh": ()}
+
+    def pictures(stream: int, n: int) -> tuple[Unit, ...]:
+        starts = range(0, n, PICTURES_A_UNIT)
+        return tuple(
+            training_unit(judges.judge, stream, start, PICTURES_A_UNIT, JUDGED_SIZE)
+            for start in starts
+        )
+
+    return {
+        "training": pictures(judges.training_stream, TRAINING_PICTURES),
+        "fresh": pictures(FRESH_STREAM, FRESH_PICTURES),
+    }
 
 
 def _references(plan: Plan, judges: Judges) -> Iterator[Unit]:

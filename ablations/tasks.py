@@ -156,6 +156,33 @@ def reference_unit(
     )
 
 
+def training_unit(judge: Judge, stream: int, start: int, n: int, size: int) -> Unit:
+    """Return the judge's features of pictures start ... of a stream of the procedural world."""
+    return Unit(
+        stage="training",
+        kind="array",
+        samples=n,
+        forward_passes=1,
+        seconds=(RENDER_S + EMBED_IMAGE_S) * n,
+        identity={
+            **_judge_identity(judge),
+            "scenes": source_hash("dalle2eval.scenes"),
+            "pictures": [stream, start, n],
+            "size": size,
+        },
+        perform=partial(_embed_stream, stream, start, n, size),
+    )
+
+
+def _embed_stream(
+    stream: int, start: int, n: int, size: int, workshop: Workshop, _values: Values
+) -> NDArray[np.float32]:
+    from dalle2eval.features import embed_images
+    from dalle2eval.scenes.training_data import SceneSource
+
+    return embed_images(workshop.judge, SceneSource(stream=stream).batch(start, n, size).images)
+
+
 def _picture_seed(key: SampleKey) -> int:
     return int(fingerprint(["reference picture", key.prompt_id, key.seed])[:15], 16)
 

@@ -12,8 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dalle2eval.metrics import METRICS, MetricInfo, clip_score
-from dalle2eval.records import ALL, Comparison, Contribution, Estimate, Prompt, SampleKey, Score
+from dalle2eval.metrics import METRICS, MetricInfo, clip_score, memorised, r_precision
+from dalle2eval.records import (
+    ALL,
+    Comparison,
+    Contribution,
+    Estimate,
+    InputError,
+    Prompt,
+    SampleKey,
+    Score,
+)
 from dalle2eval.statistics import (
     Arms,
     Features,
@@ -24,7 +33,7 @@ from dalle2eval.statistics import (
     estimate_scores,
 )
 
-CLIP_SCORE = "clip_score"
+CLIP_SCORE, R_PRECISION = "clip_score", "r_precision"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,9 +78,49 @@ def clip_scores(
     keys: Sequence[SampleKey], images: NDArray[np.float32], texts: NDArray[np.float32]
 ) -> tuple[Score, ...]:
     """Return the CLIP score of each image [n, d] with its text [n, d], by the judge's features."""
-    values = clip_score(images, texts)
+    return _scored(keys, CLIP_SCORE, clip_score(images, texts))
+
+
+def r_precision_scores(
+    keys: Sequence[SampleKey],
+    images: NDArray[np.float32],
+    texts: NDArray[np.float32],
+    prompts: Sequence[str],
+) -> tuple[Score, ...]:
+    """Return 1 for each image [n, d] whose own text [n, d] is its nearest among the set's, else 0.
+
+    With one text there is nothing to choose from: the images stay unscored, with the reason.
+    """
+    try:
+        return _scored(keys, R_PRECISION, r_precision(images, texts, prompts))
+    except InputError as error:
+        return unscored(keys, R_PRECISION, str(error))
+
+
+def memorised_scores(
+    metric: str, generated: Features, training: NDArray[np.float32], fresh: NDArray[np.float32]
+) -> tuple[Score, ...]:
+    """Return 1 for each image that is closer to the training set than 99% of fresh real images.
+
+    Args:
+        metric: its name, such as ``memorised_scenes``.
+        generated: features of the arm's images.
+        training: features [m, d] of pictures that the model was trained on.
+        fresh: features [h, d] of pictures from the same source that it was not trained on.
+    """
+    return _scored(generated.keys, metric, memorised(generated.values, training, fresh))
+
+
+def unscored(keys: Sequence[SampleKey], metric: str, reason: str) -> tuple[Score, ...]:
+    """Return that none of the images could be judged, and why."""
+    return tuple(Score(key=key, metric=metric, value=None, reason=reason) for key in keys)
+
+
+def _scored(
+    keys: Sequence[SampleKey], metric: str, values: NDArray[np.float64]
+) -> tuple[Score, ...]:
     return tuple(
-        Score(key=key, metric=CLIP_SCORE, value=float(value))
+        Score(key=key, metric=metric, value=float(value))
         for key, value in zip(keys, values, strict=True)
     )
 

@@ -15,6 +15,7 @@ from dalle2eval.metrics.diversity import (
     vendi_score,
     within_prompt_distance,
     within_prompt_distances,
+    within_prompt_spread,
 )
 from dalle2eval.metrics.frechet import (
     Moments,
@@ -58,6 +59,7 @@ __all__ = [
     "vendi_score",
     "within_prompt_distance",
     "within_prompt_distances",
+    "within_prompt_spread",
 ]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
 
-from dalle2eval.metrics.arrays import Floats, as_features, unit_rows
+from dalle2eval.metrics.arrays import Floats, as_features, require_rows, unit_rows
 from dalle2eval.records import InputError
 
 
@@ -71,6 +71,20 @@ def within_prompt_distances(
     for row, group in enumerate(groups):
         rows.setdefault(group, []).append(row)
     return {group: _mean_distance(x[ids]) for group, ids in rows.items() if len(ids) > 1}
+
+
+def within_prompt_spread(images: ArrayLike) -> float:
+    """Return the mean squared distance over the k(k-1)/2 pairs of features [k, d], k >= 2.
+
+    Σ over pairs |xᵢ - xⱼ|² = k Σ |xᵢ|² - |Σ xᵢ|², taken about the mean so that nothing cancels.
+
+    Raises:
+        InputError: it is no finite table, or has one row.
+    """
+    x = as_features(images, "images of a prompt")
+    require_rows(x, 2, "images of a prompt")
+    centred = x - x.mean(axis=0)
+    return 2.0 * float(np.vdot(centred, centred)) / (len(x) - 1)
 
 
 def _mean_distance(units: Floats) -> float:

@@ -12,6 +12,7 @@ Needs = Literal[
     "images+training",
     "images+texts",
     "images+head",
+    "images+backbone",
     "image+prompt",
 ]
 Estimator = Literal[
@@ -38,11 +39,13 @@ class MetricInfo:
         higher_is_better: the direction; None when neither end is good in itself.
         needs: its inputs: features of the generated images, of a reference set, the prompt of each
             image (groups), the model's training set and held-out real images (training), aligned
-            image and text features, a trained head, or one image and what its prompt asks for.
+            image and text features, a trained head, LPIPS's backbone, or one image and what its
+            prompt asks for.
         estimator: how its interval is made (see ``dalle2eval.statistics``).
         unit: of its value; empty for a pure number.
         source: the paper or the definition.
         summary: one sentence for ``dalle2eval describe``.
+        extractor: whose features it is of; None where it is of none, or of the judge's CLIP.
     """
 
     name: str
@@ -52,3 +55,4 @@ class MetricInfo:
     unit: str
     source: str
     summary: str
+    extractor: str | None = None

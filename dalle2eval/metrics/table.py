@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dalle2eval.metrics.info import Estimator, MetricInfo
 
 EXTRACTORS = ("scenes", "inception", "clip", "dinov2", "effnet")
@@ -143,6 +145,15 @@ _SINGLE = [
         source="mean pairwise cosine distance of the images of one prompt",
         summary="How much the images of one prompt differ; noise differs too.",
     ),
+    MetricInfo(
+        name="lpips_within_prompt",
+        higher_is_better=None,
+        needs="images+backbone",
+        estimator="mean",
+        unit="LPIPS",
+        source="Zhang et al. 2018, arXiv 1801.03924, AlexNet",
+        summary="How different the images of one prompt look; needs AlexNet's weights from a file.",
+    ),
     _pass_fail("composition.object", "Single-object prompts: the shape is right."),
     _pass_fail("composition.colour", "The colour is right."),
     _pass_fail("composition.count", "The number of objects is right."),
@@ -183,5 +194,12 @@ _SINGLE = [
 
 METRICS: dict[str, MetricInfo] = {
     info.name: info
-    for info in [*_SINGLE, *(row for extractor in EXTRACTORS for row in _over_features(extractor))]
+    for info in [
+        *_SINGLE,
+        *(
+            replace(row, extractor=extractor)
+            for extractor in EXTRACTORS
+            for row in _over_features(extractor)
+        ),
+    ]
 }
