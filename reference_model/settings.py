@@ -13,7 +13,7 @@ from typing import Any
 
 from reference_model.manifest import Manifest
 
-STAGE_VERSION = 1  # raised whenever a stage's output changes for the same settings and weights
+STAGE_VERSION = 2  # raised whenever a stage's output changes for the same settings and weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,11 +143,13 @@ def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
     used = ("guidance_scale", "decoder_steps", "decoder_eta")
     part = manifest.part("decoder")
     chosen = {name: settings[name] for name in used}
+    # Karlo's decoder reads the states of CLIP's text tower, so that is among its weights.
+    clip = f"{manifest.part('clip').sha256}+" if part.kind == "karlo-decoder" else ""
     return Stage(
         name="decoder",
         # Without z_i the decoder must be told so: zeros are not the null embedding.
         settings={**chosen, "null_z": settings["conditioning"] == "caption"},
-        weights=part.sha256,
+        weights=clip + part.sha256,
         forward_passes=settings["decoder_steps"],
         seconds_per_image=0.007 * settings["decoder_steps"] * doubled,
         image_size=part.config["image_size"],
