@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dalle2eval.api import plan, report, run, sample, train
+    from dalle2eval.scoring import score
 
-__all__ = ["plan", "report", "run", "sample", "train"]
+__all__ = ["plan", "report", "run", "sample", "score", "train"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the front door when one of its functions is first asked for (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'dalle2eval' has no attribute {name!r}")
-    from dalle2eval import api
+    from dalle2eval import api, scoring
 
-    return getattr(api, name)
+    return getattr(scoring if name == "score" else api, name)

@@ -23,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 weights_app = typer.Typer(
-    help="List and verify weights.", no_args_is_help=True, rich_markup_mode=None
+    help="List, add and verify weights.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(weights_app, name="weights")
 
@@ -185,6 +185,62 @@ def sample(
 
 
 @app.command()
+def score(
+    *,
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder, a zip or a tar.")],
+    prompts: Annotated[
+        Path | None, typer.Option(help=".jsonl or .csv (id, file, prompt), .txt.")
+    ] = None,
+    reference: Annotated[Path | None, typer.Option(help="Real images, likewise.")] = None,
+    features: Annotated[
+        str, typer.Option(help="Of inception, clip:..., dinov2, effnet, scenes; comma between.")
+    ] = "inception",
+    metrics: Annotated[
+        str, typer.Option(help="Such as fd,kid,clip_score [what the input allows].")
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="Run folder; continued when it exists.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count bad files out.")] = False,
+    limit: Limit = None,
+    device: Device = "auto",
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score images of any model.
+
+    Every file is looked at first; features are kept by pixels, so a second call is quick.
+    """
+    from dalle2eval.api import read_summary
+    from dalle2eval.scoring import score as score_images
+
+    folder = score_images(
+        images,
+        prompts=prompts,
+        reference=reference,
+        features=_names(features),
+        metrics=_names(metrics),
+        out=out,
+        limit=limit,
+        skip_bad=skip_bad,
+        device=device,
+        store=store,
+        progress=None if quiet else sys.stderr,
+    )
+    summary = read_summary(folder)
+    if as_json:
+        put_json({"folder": str(folder), "report": str(folder / "report.html"), **summary})
+        return
+    rows = [
+        (e["metric"], _number(e["value"]), f"[{_number(e['low'])}, {_number(e['high'])}]", e["n"])
+        for e in summary["estimates"]
+    ]
+    say_table(rows, ("metric", "value", "95% interval", "n"))
+    for reason in dict.fromkeys(e["reason"] for e in summary["estimates"] if e["reason"]):
+        say(f"unknown: {reason}")
+    say(f"report: {folder / 'report.html'}")
+
+
+@app.command()
 def report(
     *,
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
@@ -337,6 +393,32 @@ def weights_list(*, as_json: AsJson = False) -> None:
     say_table(rows, ("weights", "part", "kind", "sha256"))
 
 
+@weights_app.command("add")
+def weights_add(
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="inception, dinov2, clip:MODEL/TAG.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The published file.")],
+    as_json: AsJson = False,
+) -> None:
+    """Keep an extractor's weights.
+
+    The file's SHA-256 is checked against the published one where there is one.
+    """
+    from dalle2eval.features.weight_files import add, file_hash
+
+    if name.startswith("clip:"):
+        from dalle2eval.features.open_clip_extractor import add_clip
+
+        place = add_clip(name, file)
+    else:
+        place = add(name, file)
+    facts = {"name": name, "place": str(place), "sha256": file_hash(place)}
+    if as_json:
+        put_json(facts)
+    else:
+        say(f"{place}: sha256 {facts['sha256']}")
+
+
 @weights_app.command("verify")
 def weights_verify(
     *,
@@ -375,6 +457,10 @@ def doctor(*, as_json: AsJson = False) -> int:
 
 def _choices(arms: list[str] | None, overrides: list[str] | None, **others: Any) -> dict[str, Any]:
     return {"arms": tuple(arms or ()), "overrides": tuple(overrides or ()), **others}
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _number(value: float | None) -> str:

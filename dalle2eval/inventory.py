@@ -86,10 +86,12 @@ def _models() -> dict[str, dict[str, Any]]:
 
 def _features() -> dict[str, dict[str, Any]]:
     from ablations.catalogue import JUDGE, SHARED_WORLD, list_weights
+    from dalle2eval.features.facts import extractor_facts
 
     known = list_weights()
-    summary = "judge CLIP of the procedural world, 64 px"
-    return {"scenes": {"summary": summary, "weights": known.get(JUDGE), "note": SHARED_WORLD}}
+    summary = "judge CLIP of the procedural world, 64 px (bundled)"
+    scenes = {"summary": summary, "weights": known.get(JUDGE), "note": SHARED_WORLD}
+    return {**extractor_facts(), "scenes": scenes}
 
 
 def _presets() -> dict[str, dict[str, Any]]:

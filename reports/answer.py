@@ -139,7 +139,7 @@ def _and(items: Sequence[str]) -> str:
 
 
 def _nothing(run: RunRecord) -> str:
-    if not run.scores:
+    if not run.scores and not any(e.value is not None for e in run.estimates.values()):
         return "Nothing can be said: no image of this run was scored."
     if len(run.arms) == 1:
         return f"Nothing is compared: the run has one arm, {run.arms[0].name}."

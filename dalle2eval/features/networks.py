@@ -128,7 +128,8 @@ def _inception(found: Found, device: str) -> Network:
     from dalle2eval.features.inception_network import InceptionV3, to_graph_range
 
     if found.file == TORCHSCRIPT_INCEPTION:
-        layers = torch.jit.load(str(found.path), map_location=device).eval().layers
+        script: Any = torch.jit
+        layers = script.load(str(found.path), map_location=device).eval().layers
         return lambda images: layers(to_graph_range(images)).flatten(1)
     state = {k: v for k, v in read_state(found.path).items() if not k.startswith("fc.")}
     return fill(InceptionV3(), state, found.path).to(device)  # type: ignore[no-any-return]
