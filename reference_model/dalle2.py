@@ -170,18 +170,24 @@ class DALLE2:
             return np.zeros(
                 (len(prompts), self.manifest.part("decoder").config["z_dim"]), np.float32
             )
-        text = self.network("clip").encode_text(prompts)
         if kind == "text-embedding":
-            return text.z_t.float().cpu().numpy()
+            return self.network("clip").encode_text(prompts).z_t.float().cpu().numpy()
         prior = self.network(knobs.prior_part(stage.settings))
         z_i = prior.sample(
-            tuple(text),
+            self._texts(prompts),
             noise_keys,
             steps=stage.settings["prior_steps"],
             guidance_scale=stage.settings["prior_guidance_scale"],
             candidates=stage.settings["prior_candidates"],
         )
         return z_i.float().cpu().numpy()
+
+    def _texts(self, prompts: Sequence[str]) -> Any:
+        """Encode captions as the networks of these weights read them."""
+        clip = self.network("clip")
+        if self.manifest.part("clip").kind == "karlo-text":
+            return clip.encode_pair(prompts)
+        return tuple(clip.encode_text(prompts))
 
     def _decode(
         self,
@@ -196,9 +202,10 @@ class DALLE2:
 
         decoder = self.network("decoder")
         given = None if stage.settings["null_z"] else torch.from_numpy(z_i).to(self.device)
+        reads_clip = self.manifest.part("decoder").kind == "karlo-decoder"
         pictures = decoder.sample(
             given,
-            prompts,
+            self._texts(prompts) if reads_clip else prompts,
             noise_keys,
             steps=stage.settings["decoder_steps"],
             guidance_scale=stage.settings["guidance_scale"],
@@ -259,10 +266,24 @@ def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
     from reference_model.checkpoint import load_part
     from reference_model.clip import Clip
     from reference_model.decoder import Decoder
+    from reference_model.karlo.config import (
+        KarloDecoderConfig,
+        KarloPriorConfig,
+        KarloTextConfig,
+        KarloUpsamplerConfig,
+    )
+    from reference_model.karlo.decoder import KarloDecoder
+    from reference_model.karlo.prior import KarloPrior
+    from reference_model.karlo.text import KarloText
+    from reference_model.karlo.upsampler import KarloUpsampler
     from reference_model.prior import DiffusionPrior
     from reference_model.upsamplers import Upsampler
 
     kinds = {
+        "karlo-text": (KarloText, KarloTextConfig),
+        "karlo-prior": (KarloPrior, KarloPriorConfig),
+        "karlo-decoder": (KarloDecoder, KarloDecoderConfig),
+        "karlo-upsampler": (KarloUpsampler, KarloUpsamplerConfig),
         "clip": (Clip, ClipConfig),
         "prior": (DiffusionPrior, PriorConfig),
         "decoder": (Decoder, DecoderConfig),

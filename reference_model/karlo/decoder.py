@@ -1,0 +1,95 @@
+"""Karlo's decoder: the ADM U-Net on z_i, z_t and the states of CLIP's text tower."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from reference_model.clip import TextEncoding
+from reference_model.diffusion.guidance import classifier_free
+from reference_model.diffusion.noise import KeyedNoise, NoiseKey
+from reference_model.diffusion.samplers import ddpm
+from reference_model.diffusion.schedule import Schedule
+from reference_model.diffusion.steps import strided
+from reference_model.diffusion.targets import denoiser
+from reference_model.karlo.config import KarloDecoderConfig
+from reference_model.karlo.text import TextPair
+from reference_model.unet import Unet
+
+NUM_TIMESTEPS = 1000
+
+
+class KarloDecoder(nn.Module):
+    """Raw z_i and a caption's encoding to a picture; eps with a learned variance."""
+
+    def __init__(self, config: KarloDecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        emb_width, width = config.unet.vector_width, config.unet.context_width
+        self.unet = Unet(config.unet)
+        self.null_z = nn.Parameter(torch.zeros(config.z_dim))
+        self.z_to_vector = nn.Linear(config.z_dim, emb_width)
+        self.z_t_to_vector = nn.Linear(config.z_dim, emb_width)
+        self.z_to_tokens = nn.Linear(config.z_dim, config.num_z_tokens * width)
+        self.text_to_context = nn.Linear(config.text_width, width)
+        self.context_norm = nn.LayerNorm(width)
+        self.schedule = Schedule("cosine", NUM_TIMESTEPS)
+
+    def condition(self, z_i: Tensor, text: TextEncoding) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (vector [b, v], context [b, 4 + l, width], mask) that the U-Net reads."""
+        vector = self.z_to_vector(z_i) + self.z_t_to_vector(text.z_t)
+        z_tokens = self.z_to_tokens(z_i).view(len(z_i), self.config.num_z_tokens, -1)
+        states = self.context_norm(self.text_to_context(text.states))
+        known = torch.ones(z_tokens.shape[:2], dtype=torch.bool, device=z_i.device)
+        mask = torch.cat([known, text.mask], dim=1)
+        return vector, torch.cat([z_tokens, states], dim=1), mask
+
+    def forward(
+        self, x_t: Tensor, t: Tensor, vector: Tensor, context: Tensor, mask: Tensor
+    ) -> Tensor:
+        """Predict eps and the variance's place [b, 6, h, w]."""
+        return self.unet(x_t, t, vector=vector, context=context, context_mask=mask)
+
+    def sample(
+        self,
+        z_i: Tensor | None,
+        text: TextPair,
+        noise_keys: Sequence[NoiseKey],
+        *,
+        steps: int,
+        guidance_scale: float,
+        eta: float = 0.0,
+    ) -> Tensor:
+        """Return pictures [b, 3, size, size] in [-1, 1].
+
+        Args:
+            z_i: raw image embeddings [b, d]; None for the learned null one (caption only).
+            text: of `KarloText.encode_pair`.
+            noise_keys: (prompt id, seed) of each picture.
+            steps: DDPM steps with the learned variance, strided from T-1 to 0.
+            guidance_scale: classifier-free, 1 = off (Karlo's own default is 8).
+            eta: 0; these weights are sampled by DDPM.
+
+        Raises:
+            ValueError: eta is not 0.
+        """
+        if eta:
+            raise ValueError("decoder_eta is of DDIM; these weights are sampled by DDPM, set it 0")
+        noise = KeyedNoise(noise_keys, "decoder", self.null_z.device)
+        shape = (3, self.config.image_size, self.config.image_size)
+        null = self.null_z.expand(len(noise_keys), -1)
+        conditions = (
+            self.condition(null if z_i is None else z_i, text.given),
+            self.condition(null, text.null),
+        )
+        network = classifier_free(self, *conditions, guidance_scale)
+        return ddpm(
+            denoiser(network, "eps", self.schedule, clip_range=1.0),
+            self.schedule,
+            noise.draw(*shape),
+            steps=strided(NUM_TIMESTEPS, steps),
+            draw=lambda: noise.draw(*shape),
+            variance="learned",
+        )

@@ -1,0 +1,72 @@
+"""Karlo's prior: our causal transformer, sampled by DDPM on strided steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from reference_model.diffusion.guidance import classifier_free
+from reference_model.diffusion.noise import KeyedNoise, NoiseKey
+from reference_model.diffusion.samplers import ddpm
+from reference_model.diffusion.steps import strided
+from reference_model.diffusion.targets import denoiser
+from reference_model.karlo.config import KarloPriorConfig
+from reference_model.karlo.text import TextPair
+from reference_model.prior import DiffusionPrior
+
+
+class KarloPrior(nn.Module):
+    """Samples CLIP's raw z_i; the null condition is the empty caption."""
+
+    def __init__(self, config: KarloPriorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.network = DiffusionPrior(config.network)
+
+    def sample(
+        self,
+        text: TextPair,
+        noise_keys: Sequence[NoiseKey],
+        *,
+        steps: int,
+        guidance_scale: float = 1.0,
+        candidates: int = 1,
+    ) -> Tensor:
+        """Return raw z_i [b, d]: of the candidates, the one with the largest cosine to z_t.
+
+        Args:
+            text: of `KarloText.encode_pair`.
+            noise_keys: (prompt id, seed) of each sample.
+            steps: DDPM steps, strided from T-1 to 0.
+            guidance_scale: classifier-free, 1 = off (Karlo's own default is 4).
+            candidates: how many z_i are drawn for each prompt.
+        """
+        z_t = text.given.z_t
+        noise = KeyedNoise(noise_keys, "prior", z_t.device)
+        draws = torch.stack(
+            [self._sample_one(text, noise, steps, guidance_scale) for _ in range(candidates)]
+        )
+        best = functional.cosine_similarity(draws, z_t[None], dim=-1).argmax(dim=0)
+        return draws[best, torch.arange(len(z_t), device=z_t.device)]
+
+    def _sample_one(
+        self, text: TextPair, noise: KeyedNoise, steps: int, guidance_scale: float
+    ) -> Tensor:
+        config, network = self.config.network, self.network
+        known = torch.ones(len(text.given.z_t), dtype=torch.bool, device=network.z_mean.device)
+        conditions = [(states, mask, z_t, known) for z_t, states, mask in text]
+        guided = classifier_free(network, *conditions, guidance_scale)
+        denoise = denoiser(
+            guided, config.target, network.schedule, clip_range=self.config.clip_range
+        )
+        x0 = ddpm(
+            denoise,
+            network.schedule,
+            noise.draw(config.z_dim),
+            steps=strided(config.num_timesteps, steps),
+            draw=lambda: noise.draw(config.z_dim),
+        )
+        return x0 * network.z_std + network.z_mean
