@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ablations.events import Events, alone_with
@@ -31,10 +30,17 @@ from ablations.run_folder import (
 )
 from ablations.score_plan import ARM, ImageSet, ScoreWork
 from ablations.score_rows import score_row
-from dalle2eval.evaluate import Evidence, Measures, estimate
+from dalle2eval.evaluate import (
+    CLIP_SCORE,
+    R_PRECISION,
+    Evidence,
+    Measures,
+    clip_scores,
+    estimate,
+    r_precision_scores,
+)
 from dalle2eval.features.one_pass import Measured, PassResult, embed_prompts, extract
 from dalle2eval.images import BadFile, decode
-from dalle2eval.metrics import clip_score, r_precision
 from dalle2eval.records import Estimate, SampleKey, Score, to_json
 from dalle2eval.statistics import Features
 from dalle2eval.store import check_writable, encode_png, write_atomic
@@ -219,19 +225,13 @@ def _scores(
     prompts = [by_id[key.prompt_id] for key in keys]
     texts = embed_prompts(judge, prompts, store)
     images = made.measured[family].table
-    values: dict[str, NDArray[np.float64]] = {}
-    for question in asked:
-        name = question.metric.name
-        values[name] = (
-            clip_score(images, texts)
-            if name == "clip_score"
-            else r_precision(images, texts, prompts)
-        )
-    return tuple(
-        Score(key=key, metric=name, value=float(value))
-        for name, column in values.items()
-        for key, value in zip(keys, column, strict=True)
-    )
+    names = {question.metric.name for question in asked}
+    scores: tuple[Score, ...] = ()
+    if CLIP_SCORE in names:
+        scores += clip_scores(keys, images, texts)
+    if R_PRECISION in names:
+        scores += r_precision_scores(keys, images, texts, prompts)
+    return scores
 
 
 def _unscored(work: ScoreWork, bad: Sequence[BadFile]) -> tuple[Score, ...]:

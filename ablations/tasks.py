@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ablations.score_rows import score_row
 from ablations.units import Unit, Values
 from ablations.workshop import Judge, Workshop
+from dalle2eval.probes.tesseract import tesseract_version
 from dalle2eval.protocols import Stage
 from dalle2eval.records import Prompt, SampleKey, fingerprint, to_json
 
@@ -220,6 +221,7 @@ def probe_unit(
 
 def _probe_identity() -> dict[str, Any]:
     packages = {name: version(name) for name in OCR_PACKAGES}
+    packages["tesseract"] = tesseract_version() or "none"  # the second OCR, where installed
     return {"code": source_hash("dalle2eval.probes", "dalle2eval.scenes"), "packages": packages}
 
 

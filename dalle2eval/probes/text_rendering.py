@@ -6,13 +6,16 @@
     text.reader_exact  the scene reader, at 64 pixels, reads the word; it knows no word list
 
 OCR looks at 256 pixels. A smaller picture is enlarged by Lanczos, and the detail says from what
-size. Where no text is found, the word read is empty, which is wrong and not unscored: both readers
-read rendered words (their self-tests stand beside the scores).
+size. Where tesseract is installed, the detail also says what it read, and the self-tests say how
+often it is right and how often the two agree; the scores stay those of the first. Where no text is
+found, the word read is empty, which is wrong and not unscored: both readers read rendered words
+(their self-tests stand beside the scores).
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +25,10 @@ from dalle2eval.probes.edit_distance import (
     normalised,
     normalised_similarity,
 )
-from dalle2eval.probes.ocr import OCR_SIZE, ocr_version, read_text
+from dalle2eval.probes.ocr import OCR_SIZE, enlarged, ocr_version, read_text
 from dalle2eval.probes.probe import Probe, self_test
 from dalle2eval.probes.reader_selftest import reader_self_test
+from dalle2eval.probes.tesseract import read_by_tesseract, tesseract_version
 from dalle2eval.records import Prompt, SampleKey, Score, SelfTest
 from dalle2eval.scenes.reader import read
 from dalle2eval.scenes.renderer import draw
@@ -32,6 +36,8 @@ from dalle2eval.scenes.selftest import FIRST_SEED, sample_scenes
 
 OCR_FLOOR = 0.9
 OCR_TASK = "word by OCR"
+SECOND_TASK, AGREEMENT_TASK = "word by a second OCR", "agreement of both OCRs"
+NO_FLOOR = 0.0  # it is reported, and scores nothing
 OCR_TEST_WORDS = 60
 
 
@@ -47,6 +53,9 @@ def grade(image: NDArray[np.uint8], prompt: Prompt, key: SampleKey) -> tuple[Sco
         "text.ned": normalised_similarity(word, text),
     }
     detail: dict[str, object] = {"asked": word, "read": text}
+    second = read_by_tesseract(enlarged(image))
+    if second is not None:
+        detail |= {"second_read": second, "agree": normalised(second) == normalised(text)}
     if min(image.shape[:2]) < OCR_SIZE:
         detail["enlarged_from"] = min(image.shape[:2])
     scores = (Score(key=key, metric=m, value=v, detail=detail) for m, v in values.items())
@@ -66,13 +75,28 @@ def _by_reader(image: NDArray[np.uint8], word: str, key: SampleKey) -> Score:
 def readers_self_test() -> tuple[SelfTest, ...]:
     """Return what OCR gets right on rendered words of 256 pixels, and the reader on 64."""
     scenes = sample_scenes("word", OCR_TEST_WORDS, FIRST_SEED + 1)
-    right = sum(
-        normalised(read_text(draw(scene, FIRST_SEED + index, OCR_SIZE)))
-        == normalised(scene.word or "")
-        for index, scene in enumerate(scenes)
+    words = [normalised(scene.word or "") for scene in scenes]
+    pictures = [draw(scene, FIRST_SEED + index, OCR_SIZE) for index, scene in enumerate(scenes)]
+    read = [normalised(read_text(picture)) for picture in pictures]
+    right = sum(map(str.__eq__, read, words))
+    by_ocr = self_test(ocr_version(), OCR_TASK, right=right, n=len(words), floor=OCR_FLOOR)
+    return (by_ocr, *_second_opinion(pictures, words, read), *reader_self_test("word"))
+
+
+def _second_opinion(
+    pictures: Sequence[NDArray[np.uint8]], words: Sequence[str], read: Sequence[str]
+) -> tuple[SelfTest, ...]:
+    """Return how often tesseract is right, and how often both read the same; nothing without it."""
+    version = tesseract_version()
+    if version is None:
+        return ()
+    second = [normalised(read_by_tesseract(picture) or "") for picture in pictures]
+    right, same = sum(map(str.__eq__, second, words)), sum(map(str.__eq__, second, read))
+    pair = f"{ocr_version()} and {version}"
+    return (
+        self_test(version, SECOND_TASK, right=right, n=len(words), floor=NO_FLOOR),
+        self_test(pair, AGREEMENT_TASK, right=same, n=len(words), floor=NO_FLOOR),
     )
-    by_ocr = self_test(ocr_version(), OCR_TASK, right=right, n=len(scenes), floor=OCR_FLOOR)
-    return (by_ocr, *reader_self_test("word"))
 
 
 TEXT_RENDERING = Probe(
