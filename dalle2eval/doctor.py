@@ -43,11 +43,15 @@ def _torch() -> dict[str, Any]:
 def _ocr() -> dict[str, Any]:
     import rapidocr
 
+    from dalle2eval.probes.tesseract import tesseract_version
+
     folder = Path(rapidocr.__file__).parent
     models = sorted(path.name for path in folder.rglob("*.onnx"))
     if not models:
         raise FileNotFoundError(f"rapidocr has no models in {folder}; reinstall it")
-    return {"version": importlib.metadata.version("rapidocr"), "models": models}
+    second = tesseract_version() or "tesseract is not installed"
+    version = importlib.metadata.version("rapidocr")
+    return {"version": version, "models": models, "second": second}
 
 
 def _fonts() -> dict[str, Any]:
