@@ -5,8 +5,10 @@ Nothing heavy is imported until it is opened: names, hashes and settings come fr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ablations.plan import Judges, ProbeUse
@@ -20,7 +22,7 @@ from dalle2eval.protocols import TextToImage
 from dalle2eval.records import InputError, Plan
 from reference_model.dalle2 import DALLE2, load
 from reference_model.embedder import load_clip
-from reference_model.manifest import available, read_manifest, verify
+from reference_model.manifest import available, read_manifest, user_folder, verify
 
 DEVICES = ("auto", "cpu", "cuda")
 JUDGE = "scenes-judge"
@@ -78,6 +80,31 @@ def verify_weights(name: str) -> list[str]:
         for part in manifest.parts:
             verify(manifest, part)
         return list(manifest.parts)
+
+
+def import_weights(folder: Path, name: str) -> Path:
+    """Convert a folder of Karlo's weights and keep it under a name of its own.
+
+    Returns:
+        The new folder of weights.
+
+    Raises:
+        InputError: the name is taken or no plain name, or the folder is not what it should be.
+    """
+    from reference_model.karlo.importing import import_folder
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise InputError(
+            f'"{name}" is no name for weights; allowed: letters, digits, ".", "_", "-"'
+        )
+    if name in available():
+        raise InputError(f'there are weights named "{name}" already; choose another name')
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder")
+    target = user_folder() / name
+    with told_plainly():
+        import_folder(folder, target, name)
+    return target
 
 
 def open_model(name: str, device: str) -> DALLE2:

@@ -419,6 +419,26 @@ def weights_add(
         say(f"{place}: sha256 {facts['sha256']}")
 
 
+@weights_app.command("import")
+def weights_import(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Karlo's weights.")],
+    name: Annotated[str, typer.Option("--as", metavar="NAME", help="Name of the new weights.")],
+    as_json: AsJson = False,
+) -> None:
+    """Convert Karlo's weights.
+
+    In diffusers' layout (safetensors) or as the original .ckpt and .th files; no code is unpickled.
+    """
+    from ablations.catalogue import import_weights, list_weights
+
+    place = import_weights(folder, name)
+    if as_json:
+        put_json({"name": name, "place": str(place), **list_weights()[name]})
+    else:
+        say(f"{place}: draw with it by sample --model {name}")
+
+
 @weights_app.command("verify")
 def weights_verify(
     *,
