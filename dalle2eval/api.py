@@ -113,6 +113,42 @@ def plan(suite: str, **choices: Any) -> dict[str, Any]:
     return forecast(prepared.work, prepared.store)
 
 
+def power(
+    suite: str,
+    *,
+    effect: float | None = None,
+    metrics: Sequence[str] | None = None,
+    run: str | Path | None = None,
+    power: float = 0.8,
+    **choices: Any,
+) -> dict[str, Any]:
+    """Return how small a difference a suite can find, and how many prompts a wished one needs.
+
+    Args:
+        suite: a built-in suite's name, or a YAML file.
+        effect: the wished difference, in the unit of each metric.
+        metrics: which; those of the suite and of its probes when None.
+        run: a finished run with the same metrics, whose arms say how much prompts differ. Without
+            it only shares are answered, by their worst case.
+        power: chance of finding a difference that is there.
+        choices: the other fields of `Request`.
+
+    Raises:
+        InputError: a name is unknown, a number out of its range, or the run folder is not one.
+    """
+    from ablations.catalogue import tables
+    from ablations.power import power_rows
+    from dalle2eval.metrics import get_metric
+
+    frozen = _prepare(_request(suite, choices)).work.plan
+    given = tables().probes
+    own = [*frozen.metrics, *(name for probe in frozen.probes for name in given[probe])]
+    names = tuple(get_metric(name).name for name in metrics or dict.fromkeys(own))
+    folder = None if run is None else Path(run)
+    rows = power_rows(frozen, metrics=names, effect=effect, power=power, run=folder)
+    return {"suite": frozen.suite, "effect": effect, "power": power, "metrics": rows}
+
+
 def sample(  # noqa: PLR0913  (the command's options by their names)
     prompts: Sequence[str],
     *,

@@ -141,9 +141,67 @@ def plan(
 
 
 @app.command()
+def power(
+    *,
+    suite: Suite,
+    effect: Annotated[
+        float | None, typer.Option(help="Wished difference, in the metric's unit.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Only this metric (repeatable) [the suite's].")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="A finished run: how much its prompts differ.")
+    ] = None,
+    chance: Annotated[
+        float, typer.Option("--power", help="Of finding a difference that is there.")
+    ] = 0.8,
+    overrides: Overrides = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a suite can find.
+
+    The smallest difference that its prompts show, and how many prompts a wished one needs.
+    """
+    from dalle2eval import api
+
+    choices = {"overrides": tuple(overrides or ()), "limit": limit}
+    answer = api.power(suite, effect=effect, metrics=metric, run=run, power=chance, **choices)
+    if as_json:
+        put_json(answer)
+        return
+    rows = [
+        (
+            row["metric"],
+            row["prompts"],
+            _number(row["spread"]),
+            _number(row["detectable"]),
+            "" if row["needed"] is None else row["needed"],
+            row["reason"] or row["measured_on"],
+        )
+        for row in answer["metrics"]
+    ]
+    wished = "" if effect is None else f"prompts for {effect:g}"
+    say_table(rows, ("metric", "prompts", "spread", "detectable", wished, "measured on"))
+
+
+@app.command()
 def sample(
     *,
-    prompts: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="What to draw.")],
+    prompts: Annotated[
+        list[str] | None, typer.Argument(metavar="[PROMPT...]", help="What to draw.")
+    ] = None,
+    variation_of: Annotated[
+        Path | None, typer.Option(metavar="IMAGE", help="Draw this picture anew, --n times.")
+    ] = None,
+    interpolate: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Draw --n pictures from one to the other.")
+    ] = None,
+    text_diff: Annotated[
+        tuple[Path, str, str] | None,
+        typer.Option(metavar="IMAGE BEFORE AFTER", help="Move a picture by what words say."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("samples"),
     model: Annotated[str, typer.Option(help="Name of the weights.")] = "scenes",
     seed: Annotated[int, typer.Option(min=0, help="Of the first picture.")] = 0,
@@ -160,23 +218,24 @@ def sample(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw pictures of prompts.
+    """Draw pictures of prompts, or from given pictures.
 
     With --stages also what each stage drew on the way.
     """
     from dalle2eval import api
+    from dalle2eval.manipulating import choose, manipulate
 
-    files = api.sample(
-        prompts,
-        out=out,
-        model=model,
-        seed=seed,
-        n=n,
-        size=size,
-        stages=stages,
-        device=device,
-        settings=api.parse_settings(settings or []),
-    )
+    common = {
+        "out": out,
+        "model": model,
+        "device": device,
+        "settings": api.parse_settings(settings or []),
+    }
+    asked = choose(prompts, variation_of, interpolate, text_diff)
+    if asked is not None:
+        files = manipulate(asked, seeds=range(seed, seed + n), **common)
+    else:
+        files = api.sample(prompts or [], seed=seed, n=n, size=size, stages=stages, **common)
     if as_json:
         put_json({"files": [str(path) for path in files]})
     elif not quiet:
