@@ -13,6 +13,13 @@ check:
 test *arguments:
     pytest {{arguments}}
 
+# Metrics and statistics on the newest Python and SciPy (1.18 removed `sqrtm(disp=)`), without torch.
+test-newest python="3.13":
+    PYTHONPATH=. uv run --no-project --python {{python}} \
+        --with "scipy>=1.18" --with "numpy>=2" --with safetensors --with pytest \
+        python -m pytest -p no:cacheprovider tests/test_statistics_*.py \
+        tests/test_metrics_frechet.py tests/test_metrics_kernel_diversity.py tests/test_metrics_manifold.py
+
 # Put the formatting right.
 format:
     ruff format
