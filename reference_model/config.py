@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_type_hints
 Target = Literal["x0", "eps", "v"]
 ScheduleName = Literal["cosine", "linear"]
 EmbeddingScale = Literal["per-dimension", "sqrt-d", "paper-17.2"]
+TokenizerName = Literal["bpe", "bytes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +96,17 @@ class UnetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextEncoderConfig:
-    """The decoder's own text encoder (GLIDE): looks both ways, learned padding."""
+    """The decoder's own text encoder (GLIDE): looks both ways, learned padding.
+
+    Attributes:
+        tokenizer: ``bpe`` hides the spelling of known words (paper §7), ``bytes`` shows it.
+    """
 
     context_length: int
     width: int
     depth: int
     heads: int
+    tokenizer: TokenizerName = "bpe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

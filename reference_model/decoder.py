@@ -17,8 +17,8 @@ from reference_model.diffusion.guidance import classifier_free
 from reference_model.diffusion.noise import KeyedNoise, NoiseKey
 from reference_model.diffusion.samplers import ddim
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.targets import denoiser
-from reference_model.tokenizer import CompactTokenizer
+from reference_model.diffusion.targets import Denoiser, denoiser
+from reference_model.tokenizer import ByteTokenizer, CompactTokenizer
 from reference_model.transformer import Transformer
 from reference_model.unet import Unet
 
@@ -44,13 +44,18 @@ class Decoder(nn.Module):
 
     Args:
         config: its shape and targets.
-        vocabulary: BPE ids with a row of their own in the text encoder.
+        vocabulary: BPE ids with a row of their own in the text encoder; bytes need none.
     """
 
     def __init__(self, config: DecoderConfig, vocabulary: Sequence[int]) -> None:
         super().__init__()
         self.config = config
-        self.tokenizer = CompactTokenizer(vocabulary, config.text.context_length)
+        length = config.text.context_length
+        self.tokenizer = (
+            ByteTokenizer(length)
+            if config.text.tokenizer == "bytes"
+            else CompactTokenizer(vocabulary, length)
+        )
         self.text_encoder = TextEncoder(config.text, self.tokenizer.size)
         self.unet = Unet(config.unet)
         self.null_z = nn.Parameter(torch.zeros(config.z_dim))
@@ -113,11 +118,17 @@ class Decoder(nn.Module):
         noise = KeyedNoise(noise_keys, "decoder", self.null_z.device)
         shape = (3, self.config.image_size, self.config.image_size)
         x_T = noise.draw(*shape)
-        network = classifier_free(self, *self._conditions(z_i, prompts), guidance_scale)
-        denoise = denoiser(network, self.config.target, self.schedule, clip_range=IMAGE_RANGE)
+        denoise = self.denoiser(z_i, prompts, guidance_scale)
         return ddim(
             denoise, self.schedule, x_T, steps=steps, eta=eta, draw=lambda: noise.draw(*shape)
         )
+
+    def denoiser(
+        self, z_i: Tensor | None, prompts: Sequence[str], guidance_scale: float
+    ) -> Denoiser:
+        """Return the guided denoiser of these conditions, for any sampler."""
+        network = classifier_free(self, *self._conditions(z_i, prompts), guidance_scale)
+        return denoiser(network, self.config.target, self.schedule, clip_range=IMAGE_RANGE)
 
     def _conditions(
         self, z_i: Tensor | None, prompts: Sequence[str]

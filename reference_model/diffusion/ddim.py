@@ -59,9 +59,11 @@ def ddim_invert(
 ) -> Tensor:
     """Return the x_T from which `ddim` with the same steps and eta = 0 leads back to x0.
 
-    Each step of DDIM is inverted: x_t must satisfy x_t = a x_next + b eps_hat(x_t, t), which is
-    first guessed with eps_hat at x_next and then corrected as a fixed point. Without corrections
-    this is the usual inversion (Dhariwal & Nichol 2021, App. F), exact only for many steps.
+    A step of DDIM, x_next = signal_next x0_hat(x_t) + noise_next eps_hat(x_t), is solved for x_t as
+    a fixed point, first guessed by the estimates at x_next. Where there is more noise than signal
+    x0_hat hardly depends on x_t, elsewhere eps_hat hardly does; the iteration goes over that one,
+    or it would not converge. Without corrections this is the usual inversion (Dhariwal & Nichol
+    2021, App. F), exact only for many steps.
 
     Args:
         denoise: (x_t, t) -> x0_hat, eps_hat; unguided, or inversion drifts.
@@ -70,13 +72,17 @@ def ddim_invert(
         steps: as `ddim` will use.
         corrections: further evaluations at each step.
     """
-    x, alpha_bar_next = x0, 1.0
+    x, signal_next, noise_next = x0, 1.0, 0.0
     for t in reversed(timesteps_of(schedule.num_timesteps, steps)):
         alpha_bar = float(schedule.alpha_bar[t])
+        signal, noise = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
         guess = x
         for _ in range(1 + corrections):
-            eps_hat = denoise(guess, t).eps_hat
-            x0_hat = (x - (1 - alpha_bar_next) ** 0.5 * eps_hat) / alpha_bar_next**0.5
-            guess = alpha_bar**0.5 * x0_hat + (1 - alpha_bar) ** 0.5 * eps_hat
-        x, alpha_bar_next = guess, alpha_bar
+            x0_hat, eps_hat = denoise(guess, t)[:2]
+            if noise_next > signal_next:
+                eps_hat = (x - signal_next * x0_hat) / noise_next
+            else:
+                x0_hat = (x - noise_next * eps_hat) / signal_next
+            guess = signal * x0_hat + noise * eps_hat
+        x, signal_next, noise_next = guess, signal, noise
     return x
