@@ -9,6 +9,7 @@ import scipy
 import torch
 
 from dalle2eval.metrics import (
+    cmmd,
     frechet_distance,
     kernel_distance,
     moments,
@@ -140,3 +141,32 @@ def test_vendi_equals_vendi_score(sets):
     ours = vendi_score(sets[0])
     assert vendi.score_dual(sets[0]) == pytest.approx(ours, rel=1e-9)
     assert vendi.score_X(sets[0][:30]) == pytest.approx(vendi_score(sets[0][:30]), rel=1e-9)
+
+
+def test_cmmd_equals_torch_fidelity_and_the_published_code_is_the_biased_one(sets):
+    """The published recipe keeps i = j: it is too high by about 2 (1 - mean k) / n of each set."""
+    metric_kid = pytest.importorskip("torch_fidelity.metric_kid")
+    x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in sets)
+    unbiased = metric_kid.kernel_mmd(x, y, kid_kernel="rbf", kid_kernel_rbf_sigma=10.0)
+    assert cmmd(*sets) == pytest.approx(1000 * unbiased, rel=1e-9)
+    squared = [((a[:, None] - b) ** 2).sum(axis=2) for a, b in ((x, x), (x, y), (y, y))]
+    within, across, reference = (np.exp(-table / 200).mean() for table in squared)
+    published = 1000 * (within + reference - 2 * across)
+    excess = 1000 * (2 - within - reference) / 299
+    assert published - cmmd(*sets) == pytest.approx(excess, rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", [kernel_distance, cmmd])
+def test_float32_products_keep_the_number_to_five_digits(sets, metric):
+    """Far from the origin too: rows are centred before they are rounded."""
+    single = [(side + 20).astype(np.float32) for side in sets]
+    double = [side.astype(np.float64) for side in single]
+    assert metric(*single) == pytest.approx(metric(*double), rel=1e-5)
+
+
+def test_float32_neighbours_are_those_of_float64(sets):
+    single = [side.astype(np.float32) for side in sets]
+    double = [side.astype(np.float64) for side in single]
+    for name in ("precision", "recall", "density", "coverage"):
+        ours, exact = getattr(overlap(*single), name), getattr(overlap(*double), name)
+        assert ours.mean() == pytest.approx(exact.mean(), abs=1e-12)
