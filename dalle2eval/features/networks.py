@@ -135,11 +135,11 @@ def _inception(found: Found, device: str) -> Network:
     return fill(InceptionV3(), state, found.path).to(device)  # type: ignore[no-any-return]
 
 
-def _dinov2(found: Found, device: str) -> Network:
+def _dinov2(found: Found, device: str, architecture: str = "vit_large_patch14_dinov2") -> Network:
     import timm
     from timm.models.vision_transformer import checkpoint_filter_fn
 
-    model: Any = timm.create_model("vit_large_patch14_dinov2", img_size=224, num_classes=0)
+    model: Any = timm.create_model(architecture, img_size=224, num_classes=0)
     state = checkpoint_filter_fn(read_state(found.path), model)
     return _scaled(fill(model, state, found.path).to(device), Scale(IMAGENET_MEAN, IMAGENET_STD))
 
