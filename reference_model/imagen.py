@@ -1,0 +1,116 @@
+"""Imagen's way (Saharia et al. 2022, arXiv 2205.11487): no prior, no z_i, a frozen text encoder.
+
+The base U-Net attends to the token states of a text encoder that is not trained with it, behind a
+LayerNorm, and adds the pooled text to its timestep. Strong guidance is kept in range by dynamic
+thresholding. The text encoder is whatever makes a `TextEncoding`: the stack's own CLIP, or a T5 of
+the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from reference_model.clip import TextEncoding
+from reference_model.config import ScheduleName, Target, UnetConfig
+from reference_model.diffusion.guidance import classifier_free
+from reference_model.diffusion.noise import KeyedNoise, NoiseKey
+from reference_model.diffusion.samplers import sample
+from reference_model.diffusion.schedule import Schedule
+from reference_model.diffusion.targets import denoiser
+from reference_model.diffusion.thresholding import PERCENTILE, dynamic
+from reference_model.unet import Unet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagenConfig:
+    """Shape of the base model.
+
+    Attributes:
+        pooled_width: of the pooled text embedding (``z_t``).
+        text_width: of the token states.
+        text_dropout: probability of zeroed text in training (paper: 10%).
+        percentile: of dynamic thresholding (paper, Fig. A.10: 99.5).
+    """
+
+    image_size: int
+    pooled_width: int
+    text_width: int
+    unet: UnetConfig
+    target: Target = "eps"
+    schedule: ScheduleName = "cosine"
+    num_timesteps: int = 1000
+    text_dropout: float = 0.1
+    percentile: float = PERCENTILE
+
+
+class Imagen(nn.Module):
+    """A caption's encoding to a picture."""
+
+    def __init__(self, config: ImagenConfig) -> None:
+        super().__init__()
+        self.config = config
+        unet = config.unet
+        self.unet = Unet(unet)
+        self.states_norm = nn.LayerNorm(config.text_width)
+        self.states_in = nn.Linear(config.text_width, unet.context_width)
+        self.pooled_in = nn.Sequential(
+            nn.LayerNorm(config.pooled_width), nn.Linear(config.pooled_width, unet.vector_width)
+        )
+        self.schedule = Schedule(config.schedule, config.num_timesteps)
+
+    def condition(self, text: TextEncoding, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (vector [b, v], context [b, l, width], mask) that the U-Net reads.
+
+        Args:
+            text: encoding of the captions, from a frozen encoder.
+            known: False where the text is zeroed, which is the null condition [b].
+        """
+        given = known[:, None]
+        # Zeroed behind the projections, or their biases would still tell padding from text.
+        vector = torch.where(given, self.pooled_in(text.z_t), 0.0)
+        states = self.states_in(self.states_norm(text.states))
+        context = torch.where(given[..., None], states, 0.0)
+        return vector, context, text.mask | ~given
+
+    def forward(
+        self, x_t: Tensor, t: Tensor, vector: Tensor, context: Tensor, mask: Tensor
+    ) -> Tensor:
+        """Predict the target for x_t [b, 3, h, w]."""
+        return self.unet(x_t, t, vector=vector, context=context, context_mask=mask)
+
+    def sample(
+        self,
+        text: TextEncoding,
+        noise_keys: Sequence[NoiseKey],
+        *,
+        steps: int,
+        guidance_scale: float,
+        sampler: str = "ddim",
+    ) -> Tensor:
+        """Return pictures [b, 3, size, size] in [-1, 1].
+
+        Args:
+            text: encoding of the captions.
+            noise_keys: (prompt id, seed) of each picture.
+            steps: of the sampler.
+            guidance_scale: classifier-free, 1 = off; Imagen goes up to 10 and beyond.
+            sampler: a name of `diffusion.samplers.SAMPLERS`.
+        """
+        noise = KeyedNoise(noise_keys, "imagen", text.z_t.device)
+        shape = (3, self.config.image_size, self.config.image_size)
+        known = torch.ones(len(noise_keys), dtype=torch.bool, device=text.z_t.device)
+        conditions, nulls = self.condition(text, known), self.condition(text, ~known)
+        denoise = denoiser(
+            classifier_free(self, conditions, nulls, guidance_scale),
+            self.config.target,
+            self.schedule,
+            threshold=dynamic(self.config.percentile),
+        )
+        x_T = noise.draw(*shape)
+        return sample(
+            sampler, denoise, self.schedule, x_T, steps=steps, draw=lambda: noise.draw(*shape)
+        )
