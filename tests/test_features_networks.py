@@ -9,7 +9,11 @@ from image_files import picture
 torch = pytest.importorskip("torch")
 
 from dalle2eval.features import networks  # noqa: E402
-from dalle2eval.features.weight_files import Found, WeightFile  # noqa: E402
+from dalle2eval.features.weight_files import (  # noqa: E402
+    TORCHSCRIPT_INCEPTION,
+    Found,
+    WeightFile,
+)
 from dalle2eval.records import InputError  # noqa: E402
 
 
@@ -41,6 +45,30 @@ def test_effnet_does_not_depend_on_its_batch():
 
 def _file(path):
     return Found(file=WeightFile(name=path.name, sha256="0" * 64, source="here"), path=path)
+
+
+class _Layers(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3))[:, :, None, None]
+
+
+class _Base(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = _Layers()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layers(images) * 0
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
+def test_the_torchscript_file_sees_the_graphs_range_through_its_layers(tmp_path):
+    """clean-fid calls ``layers`` on (x - 128) / 128; its ``forward`` would resize once more."""
+    path = tmp_path / "inception.pt"
+    torch.jit.script(_Base()).save(str(path))
+    network = networks._inception(Found(file=TORCHSCRIPT_INCEPTION, path=path), "cpu")
+    images = torch.full((2, 3, 299, 299), 255.0)
+    torch.testing.assert_close(network(images), torch.full((2, 3), 127 / 128))
 
 
 @pytest.mark.parametrize(

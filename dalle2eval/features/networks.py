@@ -13,6 +13,7 @@ and a network is built when it is first needed. All run in float32 with TF32 swi
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -123,16 +124,24 @@ def effnet(device: str = "cpu") -> NetworkExtractor:
 
 
 def _inception(found: Found, device: str) -> Network:
-    import torch
 
     from dalle2eval.features.inception_network import InceptionV3, to_graph_range
 
     if found.file == TORCHSCRIPT_INCEPTION:
-        script: Any = torch.jit
-        layers = script.load(str(found.path), map_location=device).eval().layers
+        layers = _script(found.path, device).layers
         return lambda images: layers(to_graph_range(images)).flatten(1)
     state = {k: v for k, v in read_state(found.path).items() if not k.startswith("fc.")}
     return fill(InceptionV3(), state, found.path).to(device)  # type: ignore[no-any-return]
+
+
+def _script(path: Path, device: str) -> Any:
+    """Open a TorchScript file, deprecated as the format is: it is how the file was published."""
+    import torch
+
+    script: Any = torch.jit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return script.load(str(path), map_location=device).eval()
 
 
 def _dinov2(found: Found, device: str, architecture: str = "vit_large_patch14_dinov2") -> Network:
