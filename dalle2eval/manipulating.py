@@ -114,6 +114,6 @@ def manipulate(
 
 def _picture(path: Path) -> Images:
     try:
-        return decode(path.read_bytes())
+        return decode(path.read_bytes()).copy()  # torch wants writable pixels
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as a picture: {error}") from None
