@@ -133,6 +133,20 @@ class Recall(_AgainstReference):
     function = staticmethod(metrics.recall)
 
 
+class Density(_AgainstReference):
+    """How many reference balls hold a generated image, over k; may exceed 1."""
+
+    higher_is_better = True
+    function = staticmethod(metrics.density)
+
+
+class Coverage(_AgainstReference):
+    """Share of reference balls that hold a generated image."""
+
+    higher_is_better = True
+    function = staticmethod(metrics.coverage)
+
+
 class VendiScore(_KeepsFeatures):
     """Effective number of different images; grows with their number, and noise is diverse too."""
 

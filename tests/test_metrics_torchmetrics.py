@@ -21,6 +21,8 @@ PAIRS = [
     (training_metrics.Cmmd, metrics.cmmd),
     (training_metrics.Precision, metrics.precision),
     (training_metrics.Recall, metrics.recall),
+    (training_metrics.Density, metrics.density),
+    (training_metrics.Coverage, metrics.coverage),
 ]
 
 
