@@ -216,12 +216,13 @@ def test_ddim_leads_back_to_the_picture_that_was_inverted(name, steps):
     schedule = Schedule(name)
     denoise = denoiser(mixture(schedule, WEIGHTS, MEANS, STDS), "x0", schedule)
     x0 = DATA()[:64]
+    # The median: a fixed point may leave the few points between the peaks unsolved.
     errors = []
     for corrections in (0, 30):
         x_T = ddim_invert(denoise, schedule, x0, steps=steps, corrections=corrections)
-        errors.append((ddim(denoise, schedule, x_T, steps=steps) - x0).abs().mean().item())
-    assert errors[1] < errors[0]
-    assert errors[1] < {10: 0.08, 50: 0.02}[steps]
+        errors.append((ddim(denoise, schedule, x_T, steps=steps) - x0).abs().median().item())
+    assert errors[1] < 0.1 * errors[0]
+    assert errors[1] < 2e-3
 
 
 # --- spacing ---------------------------------------------------------------------------------
