@@ -60,7 +60,7 @@ def _probes() -> dict[str, dict[str, Any]]:
 
     return {
         name: {
-            "summary": (probe.__doc__ or "").strip().splitlines()[0],
+            "summary": probe.summary,
             "metrics": list(probe.metrics),
             "image_size": probe.image_size,
         }

@@ -189,7 +189,13 @@ def scenes() -> StackConfig:
             text={"context_length": 24, "width": 128, "heads": 4, "layers": 3},
         ),
         prior=PriorConfig(
-            z_dim=128, text_width=128, context_length=24, width=128, depth=3, heads=4
+            z_dim=128,
+            text_width=128,
+            context_length=24,
+            width=128,
+            depth=3,
+            heads=4,
+            noise_skip=True,
         ),
         decoder=DecoderConfig(
             image_size=64,
@@ -205,6 +211,7 @@ def scenes() -> StackConfig:
                 embedding_multiplier=2,
             ),
             text=TextEncoderConfig(context_length=24, width=128, depth=2, heads=4),
+            pooled_text=True,
         ),
         upsampler_256=UpsamplerConfig(
             low_size=64,
@@ -219,16 +226,21 @@ def scenes() -> StackConfig:
             residual=True,
             high_size=1024,
             unet=UnetConfig(
-                patch=4, channels=24, multipliers=(1, 2), depth=1, condition_channels=3
+                patch=4,
+                channels=24,
+                multipliers=(1, 2),
+                depth=1,
+                condition_channels=3,
+                embedding_multiplier=2,
             ),
             schedule="linear",
         ),
         expected_parameters={
             "clip": 1_979_969,
-            "prior": 698_112,
-            "decoder": 5_644_528,
+            "prior": 698_241,
+            "decoder": 5_661_040,
             "upsampler_256": 787_248,
-            "upsampler_1024": 449_136,
+            "upsampler_1024": 404_112,
         },
     )
 

@@ -45,11 +45,16 @@ def _answer(words: Answer) -> list[str]:
 
 
 def _table(table: ArmTable) -> list[str]:
-    head = ["arm", *(f"{_text(c.title)} {c.direction[0]}{_unit(c)}" for c in table.columns)]
+    head = ["arm", *(f"{_text(c.title)} {_arrow(c)}{_unit(c)}".rstrip() for c in table.columns)]
     rows = [[_text(row.name), *(_cell(cell) for cell in row.cells)] for row in table.rows]
     lines = [_line(head), _line(["---"] * len(head)), *map(_line, rows)]
     notes = [f"({letter}) {_text(text)}" for letter, text in table.footnotes]
     return [f"## {_text(table.title)}", "\n".join(lines), *notes]
+
+
+def _arrow(column: Column) -> str:
+    """Return the good direction; nothing where there is none."""
+    return column.direction[0] if column.direction[0] in "↑↓" else ""
 
 
 def _unit(column: Column) -> str:

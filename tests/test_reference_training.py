@@ -18,7 +18,7 @@ from reference_model.config import (
 )
 from reference_model.diffusion.schedule import Schedule
 from reference_model.manifest import BUNDLED, CheckpointError, read_manifest
-from reference_model.training import train
+from reference_model.training import loop, train
 from reference_model.training.contrastive import same_caption
 from reference_model.training.loop import Loop, LoopConfig, learning_rate_at
 from reference_model.training.optimizer import optimizers
@@ -74,11 +74,32 @@ def test_muon_moves_convolutions_in_place_and_leaves_the_edges_to_adamw():
     assert torch.nn.functional.cosine_similarity(update.ravel(), gradient.ravel(), dim=0) > 0.8
 
 
-def test_a_half_written_checkpoint_is_never_taken_for_whole(tmp_path):
+def test_a_kill_between_two_writes_cannot_mix_two_moments(tmp_path, monkeypatch):
+    """Step and weights must lie in one file: a resume from step 4 with the weights of 8 is lost."""
+    whole = toy(tmp_path / "whole").run()
+    renamed, replace_file = [], loop._replace
+
+    def killed_at_the_second_rename(source, target):
+        renamed.append(target)
+        if len(renamed) == 2:
+            raise KeyboardInterrupt
+        replace_file(source, target)
+
+    monkeypatch.setattr(loop, "_replace", killed_at_the_second_rename)
+    with pytest.raises(KeyboardInterrupt):
+        toy(tmp_path / "cut").run()
+    monkeypatch.undo()
+    assert (tmp_path / "cut" / "state.tmp").exists()
+    resumed = toy(tmp_path / "cut")
+    assert resumed.step == 4
+    result = resumed.run()
+    assert all(torch.equal(whole[name], result[name]) for name in whole)
+
+
+def test_a_changed_recipe_does_not_go_on_silently(tmp_path):
     toy(tmp_path).run()
-    (tmp_path / "state.tmp").write_bytes(b"half")
-    (tmp_path / "progress.tmp").write_text("{")
-    assert toy(tmp_path).step == CONFIG.steps
+    with pytest.raises(ValueError, match=r"other settings \(learning_rate, steps\)"):
+        toy(tmp_path, replace(CONFIG, steps=20, learning_rate=1.0))
 
 
 def test_the_log_is_json_lines_with_images_seen(tmp_path):

@@ -32,8 +32,8 @@ def test_a_run_leaves_every_file_that_the_design_promises(finished):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "plan.yaml", "environment.json", "events.jsonl", "samples", "scores.parquet",
-        "estimates.parquet", "comparisons.parquet", "summary.json", "summary.md", "summary.csv",
-        "summary.tex", "report.html",
+        "contributions.parquet", "estimates.parquet", "comparisons.parquet", "summary.json",
+        "summary.md", "summary.csv", "summary.tex", "report.html",
     }  # fmt: skip
     assert len(list(folder.glob("samples/*/64/*.png"))) == 2 * (6 * 2 + 1)
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from reference_model.training.optimizer import optimizers
@@ -80,7 +81,10 @@ class Loop:
         module: what is trained, in place.
         loss: step -> scalar loss; must depend on the step alone.
         config: how.
-        folder: holds ``state.safetensors``, ``progress.json`` and ``log.jsonl``.
+        folder: holds ``state.safetensors``, with step and settings in it, and ``log.jsonl``.
+
+    Raises:
+        ValueError: the folder holds a training with other settings.
     """
 
     def __init__(self, module: nn.Module, loss: Loss, config: LoopConfig, folder: Path) -> None:
@@ -91,7 +95,7 @@ class Loop:
         self.peaks = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
         self.ema = {name: value.detach().clone() for name, value in module.state_dict().items()}
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "progress.json").exists():
+        if (folder / "state.safetensors").exists():
             self._resume()
 
     def run(self) -> dict[str, Tensor]:
@@ -165,16 +169,19 @@ class Loop:
             for index, state in optimizer.state_dict()["state"].items():
                 name = f"optimizer.{number}.{index}"
                 tensors |= {f"{name}.{k}": v.contiguous() for k, v in state.items()}
-        # clone(): safetensors refuses tensors that share memory.
-        save_file({k: v.clone() for k, v in tensors.items()}, self.folder / "state.tmp")
-        _replace(self.folder / "state.tmp", self.folder / "state.safetensors")
+        # One file, one rename: step and weights can never be of two moments.
         progress = {"step": self.step, "seconds": round(seconds, 1), "config": asdict(self.config)}
-        (self.folder / "progress.tmp").write_text(json.dumps(progress))
-        _replace(self.folder / "progress.tmp", self.folder / "progress.json")
+        metadata = {"progress": json.dumps(progress)}
+        # clone(): safetensors refuses tensors that share memory.
+        whole = {k: v.clone() for k, v in tensors.items()}
+        save_file(whole, self.folder / "state.tmp", metadata)
+        _replace(self.folder / "state.tmp", self.folder / "state.safetensors")
 
     def _resume(self) -> None:
-        progress: dict[str, Any] = json.loads((self.folder / "progress.json").read_text())
-        tensors = load_file(self.folder / "state.safetensors")
+        with safe_open(self.folder / "state.safetensors", "pt") as file:
+            progress: dict[str, Any] = json.loads(file.metadata()["progress"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        self._check_settings(progress["config"])
         parts: dict[str, dict[str, Tensor]] = {"ema": {}, "module": {}, "optimizer": {}}
         for name, value in tensors.items():
             part, _, rest = name.partition(".")
@@ -185,6 +192,16 @@ class Loop:
             states = _states_of(parts["optimizer"], number)
             optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
         self.step, self.seconds = progress["step"], progress["seconds"]
+
+    def _check_settings(self, found: dict[str, Any]) -> None:
+        """Refuse to go on with other settings: the result would be of no recipe."""
+        ours = json.loads(json.dumps(asdict(self.config)))
+        differing = sorted(k for k in {*ours, *found} if ours.get(k) != found.get(k))
+        if differing:
+            raise ValueError(
+                f"{self.folder} holds a training with other settings ({', '.join(differing)}); "
+                "choose another --work, or delete it to begin again"
+            )
 
 
 def _states_of(tensors: dict[str, Tensor], number: int) -> dict[int, dict[str, Tensor]]:

@@ -82,7 +82,7 @@ SCENES: dict[str, StageRecipe] = {
             part="upsampler-1024",
             stream=5,
             seed=6,
-            loop=LoopConfig(steps=700, batch_size=8),
+            loop=LoopConfig(steps=700, batch_size=8, matrix_learning_rate=3e-3, compiled=True),
         ),
     )
 }
