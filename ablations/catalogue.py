@@ -170,13 +170,20 @@ def workshop(model: TextToImage, device: str) -> Workshop:
 
 
 def check_device(device: str) -> None:
-    """Refuse what is no device; whether it is there is known when torch is loaded.
+    """Refuse what is no device, and CUDA where there is none.
+
+    Torch is loaded only to look for CUDA, so that a cached run on a CPU stays quick.
 
     Raises:
-        InputError: it is none of `DEVICES`.
+        InputError: it is none of `DEVICES`, or no CUDA device is on this machine.
     """
     if device not in DEVICES:
         raise InputError(f'no device "{device}"; allowed: {", ".join(DEVICES)}')
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise InputError("--device cuda: this machine has no CUDA device; use cpu or auto")
 
 
 def resolve_device(device: str) -> str:
@@ -188,7 +195,4 @@ def resolve_device(device: str) -> str:
     import torch
 
     check_device(device)
-    has_cuda = torch.cuda.is_available()
-    if device == "cuda" and not has_cuda:
-        raise InputError("--device cuda: this machine has no CUDA device; use cpu or auto")
-    return "cuda" if has_cuda and device != "cpu" else "cpu"
+    return "cuda" if torch.cuda.is_available() and device != "cpu" else "cpu"

@@ -186,6 +186,7 @@ def _primary(loaded: LoadedSuite, tables: Tables) -> str:
 def _expand_arms(loaded: LoadedSuite, planner: Planner) -> tuple[ArmSpec, ...]:
     """Return the arms with grids expanded and settings inherited from their reference arms."""
     suite, specs = loaded.suite, {}
+    _check_model_settings(loaded, planner)
     for name in suite.arms:
         inherited = _inherited(loaded, name)
         for arm_name, changes in _grid(suite, name):
@@ -237,6 +238,15 @@ def _settings(
         return planner.resolve_settings(changes)
     except ValueError as error:
         raise loaded.document.error(_guilty(loaded, planner, arm), str(error)) from None
+
+
+def _check_model_settings(loaded: LoadedSuite, planner: Planner) -> None:
+    """Check them by themselves: arms that all override a wrong one would hide it."""
+    for name, value in loaded.suite.model.settings.items():
+        try:
+            planner.resolve_settings({name: value})
+        except ValueError as error:
+            raise loaded.document.error(("model", name), str(error)) from None
 
 
 def _guilty(loaded: LoadedSuite, planner: Planner, arm: str) -> Path:

@@ -184,9 +184,9 @@ def sample(  # noqa: PLR0913  (the command's options by their names)
     if not prompts or not all(prompt.strip() for prompt in prompts):
         raise InputError("a prompt is empty; say what to draw")
     chosen = open_model(model, device)
-    if size is None:
-        size = max(chosen.sizes) if stages else min(chosen.sizes)
     with told_plainly():
+        if size is None:
+            size = max(chosen.sizes) if stages else min(chosen.sizes)
         chain = chosen.plan_stages(chosen.resolve_settings(settings or {}), size)
     check_writable(Path(out), "--out")
     files = []

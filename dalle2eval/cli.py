@@ -53,7 +53,9 @@ Overrides = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Set a field, as model.decoder_steps=2."),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many prompts an arm.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="First seed, in place of the suite's.")]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=2**31 - 1, help="First seed, in place of the suite's.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 StoreFolder = Annotated[
     Path | None,
