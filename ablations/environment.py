@@ -57,12 +57,13 @@ def _git() -> dict[str, Any] | None:
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():  # installed from a wheel
         return None
-    commit = _output("git", "-C", str(root), "rev-parse", "HEAD")
-    status = _output("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no")
+    commit = command_output("git", "-C", str(root), "rev-parse", "HEAD")
+    status = command_output("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": bool(status)} if commit else None
 
 
-def _output(*command: str) -> str | None:
+def command_output(*command: str) -> str | None:
+    """Return what a command printed; None where it is not there or failed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -81,7 +82,7 @@ def _cpu() -> str | None:
 
 def _gpu() -> dict[str, Any] | None:
     query = ("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
-    text = _output(*query)
+    text = command_output(*query)
     if not text:
         return None
     name, _, driver = text.splitlines()[0].partition(",")

@@ -13,11 +13,12 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,26 +99,41 @@ def write_atomic(path: Path, content: bytes) -> None:
         DiskFullError: the disk is full; nothing is left behind.
         InputError: the place cannot be written.
     """
+    _write_and_rename(path, lambda file: file.write(content))
+
+
+def copy_atomic(source: Path, path: Path) -> None:
+    """Copy a file, which may be too large for memory; like `write_atomic` in all else.
+
+    Raises:
+        DiskFullError: the disk is full; nothing is left behind.
+        InputError: the source cannot be read, or the place cannot be written.
+    """
+    try:
+        opened = source.open("rb")
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror})") from None
+    with opened:
+        _write_and_rename(path, lambda file: shutil.copyfileobj(opened, file))
+
+
+def _write_and_rename(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_and_rename(path, content)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
     except OSError as error:
         raise explain_os_error(error, path) from None
-
-
-def _write_and_rename(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def explain_os_error(error: OSError, path: Path) -> Exception:

@@ -1,12 +1,10 @@
-"""Named architectures (presets) of the reference DALL·E 2, as frozen data.
+"""The shapes of every part of the reference DALL·E 2, as frozen data, and their JSON.
 
-Sizes of the paper: Ramesh et al. 2022 (arXiv 2204.06125), Table 3. The scenes preset is the small
-stack whose trained weights lie in `reference_model/weights/`.
+The named architectures that use them stand in `presets`.
 """
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -176,140 +174,6 @@ class StackConfig:
     upsampler_256: UpsamplerConfig
     upsampler_1024: UpsamplerConfig
     expected_parameters: dict[str, int] = field(default_factory=dict)
-
-
-def scenes() -> StackConfig:
-    """Return the embedded default: trained on procedural scenes, quick on two CPU cores."""
-    return StackConfig(
-        name="scenes",
-        clip=ClipConfig(
-            embed_dim=128,
-            image_size=64,
-            vision={"image_size": 64, "patch_size": 8, "width": 160, "layers": 4, "head_width": 40},
-            text={"context_length": 24, "width": 128, "heads": 4, "layers": 3},
-        ),
-        prior=PriorConfig(
-            z_dim=128,
-            text_width=128,
-            context_length=24,
-            width=128,
-            depth=3,
-            heads=4,
-            noise_skip=True,
-        ),
-        decoder=DecoderConfig(
-            image_size=64,
-            z_dim=128,
-            unet=UnetConfig(
-                patch=4,
-                channels=64,
-                multipliers=(1, 2, 2),
-                depth=1,
-                attention_levels=(1,),
-                context_width=128,
-                vector_width=128,
-                embedding_multiplier=2,
-            ),
-            text=TextEncoderConfig(context_length=24, width=128, depth=2, heads=4),
-            pooled_text=True,
-        ),
-        upsampler_256=UpsamplerConfig(
-            low_size=64,
-            residual=True,
-            high_size=256,
-            unet=UnetConfig(
-                patch=4, channels=32, multipliers=(1, 2), depth=1, condition_channels=3
-            ),
-        ),
-        upsampler_1024=UpsamplerConfig(
-            low_size=256,
-            residual=True,
-            high_size=1024,
-            unet=UnetConfig(
-                patch=4,
-                channels=24,
-                multipliers=(1, 2),
-                depth=1,
-                condition_channels=3,
-                embedding_multiplier=2,
-            ),
-            schedule="linear",
-        ),
-        expected_parameters={
-            "clip": 1_979_969,
-            "prior": 698_241,
-            "decoder": 5_661_040,
-            "upsampler_256": 787_248,
-            "upsampler_1024": 404_112,
-        },
-    )
-
-
-def scenes_judge() -> ClipConfig:
-    """Return the CLIP that judges: a ResNet where the generator's is a ViT, 64 dimensions."""
-    return ClipConfig(
-        embed_dim=64,
-        image_size=64,
-        vision={"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "head_width": 32},
-        text={"context_length": 24, "width": 96, "heads": 3, "layers": 2},
-    )
-
-
-def tiny() -> StackConfig:
-    """Return a stack of random weights for tests: 16 to 32 to 64 pixels, milliseconds."""
-    unet = UnetConfig(
-        patch=2,
-        channels=8,
-        multipliers=(1, 2),
-        depth=1,
-        attention_levels=(1,),
-        head_channels=8,
-        context_width=16,
-        vector_width=16,
-    )
-    upsampling = UnetConfig(patch=2, channels=4, multipliers=(1, 2), depth=1, condition_channels=3)
-    return StackConfig(
-        name="tiny",
-        clip=ClipConfig(
-            embed_dim=8,
-            image_size=16,
-            vision={"image_size": 16, "patch_size": 8, "width": 16, "layers": 1, "head_width": 8},
-            text={"context_length": 24, "width": 16, "heads": 2, "layers": 1},
-        ),
-        prior=PriorConfig(z_dim=8, text_width=16, context_length=24, width=16, depth=1, heads=2),
-        decoder=DecoderConfig(
-            image_size=16,
-            z_dim=8,
-            unet=unet,
-            text=TextEncoderConfig(context_length=24, width=16, depth=1, heads=2),
-        ),
-        upsampler_256=UpsamplerConfig(low_size=16, high_size=32, unet=upsampling),
-        upsampler_1024=UpsamplerConfig(
-            low_size=32, high_size=64, unet=upsampling, schedule="linear"
-        ),
-        expected_parameters={
-            "clip": 18_705,
-            "prior": 5_048,
-            "decoder": 70_236,
-            "upsampler_256": 13_388,
-            "upsampler_1024": 13_388,
-        },
-    )
-
-
-PRESETS = {"scenes": scenes, "tiny": tiny}
-
-
-def preset(name: str) -> StackConfig:
-    """Return a preset by name.
-
-    Raises:
-        ValueError: no preset has this name; the message lists near matches.
-    """
-    if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS) or sorted(PRESETS)
-        raise ValueError(f"unknown preset {name!r}; did you mean {' or '.join(near)}?")
-    return PRESETS[name]()
 
 
 def to_json(config: Any) -> dict[str, Any]:

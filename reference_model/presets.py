@@ -1,4 +1,7 @@
-"""The published sizes, and one for a single GPU, beside the small presets of `config`.
+"""Named architectures (presets) of the reference DALL·E 2.
+
+scenes: the small stack whose trained weights lie in `reference_model/weights/`; tiny: for tests;
+base: for a single GPU.
 
 paper: Ramesh et al. 2022 (arXiv 2204.06125), Table 3 and App. C; where the table is silent the
 comment says what was chosen and why. Parameter counts stand beside each size and are checked by a
@@ -9,7 +12,6 @@ from __future__ import annotations
 
 import difflib
 
-from reference_model import config as small
 from reference_model.config import (
     ClipConfig,
     DecoderConfig,
@@ -21,6 +23,125 @@ from reference_model.config import (
 )
 
 PAPER_CONTEXT = 256  # Table 3, text encoder context
+
+
+def scenes() -> StackConfig:
+    """Return the embedded default: trained on procedural scenes, quick on two CPU cores."""
+    return StackConfig(
+        name="scenes",
+        clip=ClipConfig(
+            embed_dim=128,
+            image_size=64,
+            vision={"image_size": 64, "patch_size": 8, "width": 160, "layers": 4, "head_width": 40},
+            text={"context_length": 24, "width": 128, "heads": 4, "layers": 3},
+        ),
+        prior=PriorConfig(
+            z_dim=128,
+            text_width=128,
+            context_length=24,
+            width=128,
+            depth=3,
+            heads=4,
+            noise_skip=True,
+        ),
+        decoder=DecoderConfig(
+            image_size=64,
+            z_dim=128,
+            unet=UnetConfig(
+                patch=4,
+                channels=64,
+                multipliers=(1, 2, 2),
+                depth=1,
+                attention_levels=(1,),
+                context_width=128,
+                vector_width=128,
+                embedding_multiplier=2,
+            ),
+            text=TextEncoderConfig(context_length=24, width=128, depth=2, heads=4),
+            pooled_text=True,
+        ),
+        upsampler_256=UpsamplerConfig(
+            low_size=64,
+            residual=True,
+            high_size=256,
+            unet=UnetConfig(
+                patch=4, channels=32, multipliers=(1, 2), depth=1, condition_channels=3
+            ),
+        ),
+        upsampler_1024=UpsamplerConfig(
+            low_size=256,
+            residual=True,
+            high_size=1024,
+            unet=UnetConfig(
+                patch=4,
+                channels=24,
+                multipliers=(1, 2),
+                depth=1,
+                condition_channels=3,
+                embedding_multiplier=2,
+            ),
+            schedule="linear",
+        ),
+        expected_parameters={
+            "clip": 1_979_969,
+            "prior": 698_241,
+            "decoder": 5_661_040,
+            "upsampler_256": 787_248,
+            "upsampler_1024": 404_112,
+        },
+    )
+
+
+def scenes_judge() -> ClipConfig:
+    """Return the CLIP that judges: a ResNet where the generator's is a ViT, 64 dimensions."""
+    return ClipConfig(
+        embed_dim=64,
+        image_size=64,
+        vision={"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "head_width": 32},
+        text={"context_length": 24, "width": 96, "heads": 3, "layers": 2},
+    )
+
+
+def tiny() -> StackConfig:
+    """Return a stack of random weights for tests: 16 to 32 to 64 pixels, milliseconds."""
+    unet = UnetConfig(
+        patch=2,
+        channels=8,
+        multipliers=(1, 2),
+        depth=1,
+        attention_levels=(1,),
+        head_channels=8,
+        context_width=16,
+        vector_width=16,
+    )
+    upsampling = UnetConfig(patch=2, channels=4, multipliers=(1, 2), depth=1, condition_channels=3)
+    return StackConfig(
+        name="tiny",
+        clip=ClipConfig(
+            embed_dim=8,
+            image_size=16,
+            vision={"image_size": 16, "patch_size": 8, "width": 16, "layers": 1, "head_width": 8},
+            text={"context_length": 24, "width": 16, "heads": 2, "layers": 1},
+        ),
+        prior=PriorConfig(z_dim=8, text_width=16, context_length=24, width=16, depth=1, heads=2),
+        decoder=DecoderConfig(
+            image_size=16,
+            z_dim=8,
+            unet=unet,
+            text=TextEncoderConfig(context_length=24, width=16, depth=1, heads=2),
+        ),
+        upsampler_256=UpsamplerConfig(low_size=16, high_size=32, unet=upsampling),
+        upsampler_1024=UpsamplerConfig(
+            low_size=32, high_size=64, unet=upsampling, schedule="linear"
+        ),
+        expected_parameters={
+            "clip": 18_705,
+            "prior": 5_048,
+            "decoder": 70_236,
+            "upsampler_256": 13_388,
+            "upsampler_1024": 13_388,
+        },
+    )
 
 
 def paper() -> StackConfig:
@@ -179,7 +300,7 @@ def base() -> StackConfig:
     )
 
 
-PRESETS = {**small.PRESETS, "base": base, "paper": paper}
+PRESETS = {"scenes": scenes, "tiny": tiny, "base": base, "paper": paper}
 
 
 def preset(name: str) -> StackConfig:

@@ -19,7 +19,7 @@ from reference_model.diffusion.guidance import classifier_free
 from reference_model.diffusion.noise import KeyedNoise, NoiseKey
 from reference_model.diffusion.samplers import ddim
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.targets import Prediction, denoiser, eps_from_x0
+from reference_model.diffusion.targets import denoiser
 from reference_model.transformer import Transformer, timestep_embedding
 
 PAPER_SCALE = 17.2  # App. C: matches the variance of ImageNet pixels in [-1, 1] for d = 1024
@@ -142,19 +142,12 @@ class DiffusionPrior(nn.Module):
         self, text: tuple[Tensor, Tensor, Tensor], x_T: Tensor, steps: int, guidance_scale: float
     ) -> Tensor:
         z_t, states, mask = text
-        device = z_t.device
-        known = torch.ones(len(z_t), dtype=torch.bool, device=device)
+        known = torch.ones(len(z_t), dtype=torch.bool, device=z_t.device)
         network = classifier_free(
             self,
             (states, mask, z_t, known),
             (states, mask, z_t, ~known),
             guidance_scale,
         )
-        denoise = denoiser(network, self.config.target, self.schedule)
-
-        def bounded(x_t: Tensor, t: int) -> Prediction:
-            x0_hat = self.in_unit_ball(denoise(x_t, t).x0_hat)
-            alpha_bar = self.schedule.at(torch.full((len(x_t),), t, device=device), x_t)
-            return Prediction(x0_hat, eps_from_x0(x0_hat, x_t, alpha_bar))
-
-        return self.unscale(ddim(bounded, self.schedule, x_T, steps=steps))
+        denoise = denoiser(network, self.config.target, self.schedule, threshold=self.in_unit_ball)
+        return self.unscale(ddim(denoise, self.schedule, x_T, steps=steps))

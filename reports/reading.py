@@ -134,7 +134,12 @@ def _read_summary(path: Path, plan: Plan) -> dict[str, Any]:
     return summary
 
 
-def _read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the named columns of a Parquet file of a run folder, as rows.
+
+    Raises:
+        InputError: the file is missing or damaged, or lacks a column.
+    """
     try:
         table = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(_read_bytes(path))).read()
     except (pyarrow.ArrowException, OSError) as error:
@@ -167,7 +172,7 @@ def _known_arm(path: Path, arm: object, plan: Plan) -> str:
 
 def _read_estimates(path: Path, plan: Plan) -> dict[tuple[str, str, str], Estimate]:
     estimates: dict[tuple[str, str, str], Estimate] = {}
-    for row in _read_rows(path, ["arm", *_names(Estimate)]):
+    for row in read_rows(path, ["arm", *_names(Estimate)]):
         arm = _known_arm(path, row.pop("arm"), plan)
         estimate = _build(path, Estimate, row)
         key = (arm, estimate.metric, estimate.slice)
@@ -204,7 +209,7 @@ def _equal(first: Any, second: float | None) -> bool:
 
 def _read_comparisons(path: Path, plan: Plan) -> tuple[Comparison, ...]:
     comparisons = []
-    for row in _read_rows(path, _names(Comparison)):
+    for row in read_rows(path, _names(Comparison)):
         _known_arm(path, row["arm"], plan)
         _known_arm(path, row["reference"], plan)
         comparisons.append(_build(path, Comparison, row))
@@ -214,7 +219,7 @@ def _read_comparisons(path: Path, plan: Plan) -> tuple[Comparison, ...]:
 def _read_scores(path: Path, plan: Plan) -> dict[tuple[str, SampleKey], tuple[Score, ...]]:
     prompt_ids = {prompt.id for prompt in plan.prompts}
     scores: dict[tuple[str, SampleKey], list[Score]] = {}
-    for row in _read_rows(path, SCORE_COLUMNS):
+    for row in read_rows(path, SCORE_COLUMNS):
         arm = _known_arm(path, row["arm"], plan)
         if row["prompt_id"] not in prompt_ids:
             raise InputError(f"{path}: prompt {row['prompt_id']!r} is not in plan.yaml")

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from reference_model.config import preset
 from reference_model.decoder import Decoder
 from reference_model.diffusion.samplers import SAMPLERS, sample
 from reference_model.diffusion.schedule import Schedule
 from reference_model.diffusion.targets import denoiser
+from reference_model.presets import preset
 from reference_model.prior import DiffusionPrior
 
 

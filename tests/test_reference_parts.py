@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from reference_model.config import TextEncoderConfig, preset
+from reference_model.config import TextEncoderConfig
 from reference_model.decoder import Decoder
 from reference_model.degradation import add_noise, blur, compress, degrade, gaussian_kernel, resize
+from reference_model.presets import preset
 from reference_model.tokenizer import PAD, ByteTokenizer
 
 

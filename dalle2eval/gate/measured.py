@@ -6,16 +6,13 @@ a metric over the whole set), so that another run can be held against it in pair
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pyarrow
-import pyarrow.parquet
 
 from dalle2eval.metrics import METRICS, MetricInfo
 from dalle2eval.records import ALL, Estimate, InputError, SampleKey
+from reports.reading import read_rows
 from reports.run_record import RunRecord
 
 COLUMNS = ("arm", "prompt_id", "seed", "metric", "value")
@@ -111,20 +108,7 @@ def _scores_by_metric(run: RunRecord) -> dict[tuple[str, str], dict[SampleKey, f
 
 def _read_contributions(path: Path) -> dict[tuple[str, str], dict[SampleKey, float]]:
     found: dict[tuple[str, str], dict[SampleKey, float]] = {}
-    for row in _rows(path):
+    for row in read_rows(path, COLUMNS):
         key = SampleKey(prompt_id=row["prompt_id"], seed=row["seed"])
         found.setdefault((row["arm"], row["metric"]), {})[key] = row["value"]
     return found
-
-
-def _rows(path: Path) -> Iterable[dict[str, Any]]:
-    try:
-        table = pyarrow.parquet.ParquetFile(path).read(columns=list(COLUMNS))
-    except FileNotFoundError:
-        raise InputError(f"{path}: missing; is the run finished?") from None
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path}: damaged, not Parquet ({str(error)[:80]!r})") from None
-    if table.num_columns != len(COLUMNS):
-        raise InputError(f"{path}: damaged, lacks one of the columns {', '.join(COLUMNS)}")
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows

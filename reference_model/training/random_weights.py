@@ -14,9 +14,9 @@ from torch import nn
 
 from reference_model.checkpoint import save_part
 from reference_model.clip import Clip
-from reference_model.config import preset
 from reference_model.decoder import Decoder
 from reference_model.manifest import Part
+from reference_model.presets import preset
 from reference_model.prior import DiffusionPrior
 from reference_model.upsamplers import Upsampler
 

@@ -14,9 +14,10 @@ from torch import nn
 
 from reference_model.checkpoint import load_part, save_part
 from reference_model.clip import Clip
-from reference_model.config import ClipConfig, StackConfig, preset, scenes_judge
+from reference_model.config import ClipConfig, StackConfig
 from reference_model.decoder import Decoder
 from reference_model.manifest import CheckpointError, Part, read_manifest
+from reference_model.presets import preset, scenes_judge
 from reference_model.prior import DiffusionPrior
 from reference_model.tokenizer import vocabulary_of
 from reference_model.training.contrastive import contrastive_loss
