@@ -52,11 +52,20 @@ def load_part(
     try:
         config = from_json(config_type, part.config)
         network = build(config, part.vocabulary) if part.vocabulary else build(config)
-        tensors = {k: _full(v) for k, v in load_file(path).items()}
-        network.load_state_dict(tensors)
+        load_tensors(network, path)
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} does not fit its manifest: {str(error)[:300]}") from None
     return network.to(device).eval().requires_grad_(requires_grad=False)
+
+
+def load_tensors(network: nn.Module, path: Path) -> None:
+    """Fill a network from a file of half-precision tensors.
+
+    Raises:
+        SafetensorError: the file is damaged.
+        RuntimeError: its tensors are not the network's.
+    """
+    network.load_state_dict({k: _full(v) for k, v in load_file(path).items()})
 
 
 def save_part(

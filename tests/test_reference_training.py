@@ -1,14 +1,18 @@
 """Training: resumed equals uninterrupted, and data is a function of the step."""
 
 import json
+import shutil
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
+from torch.nn import functional
 
-from dalle2eval.scenes.grammar import is_held_out, parse
-from dalle2eval.scenes.training_data import SceneSource
+from dalle2eval.scenes.grammar import KINDS, is_held_out, parse
+from dalle2eval.scenes.training_data import MIXES, SceneSource
 from reference_model.config import (
     ClipConfig,
     DecoderConfig,
@@ -22,8 +26,14 @@ from reference_model.training import loop, train
 from reference_model.training.contrastive import same_caption
 from reference_model.training.loop import Loop, LoopConfig, learning_rate_at
 from reference_model.training.optimizer import optimizers
-from reference_model.training.recipes import RECIPES
-from reference_model.training.stages import generator, native_loss, noised, weighted_loss
+from reference_model.training.recipes import RECIPES, StageRecipe
+from reference_model.training.stages import (
+    corrupt_z,
+    generator,
+    native_loss,
+    noised,
+    weighted_loss,
+)
 from reference_model.unet import Unet
 
 CONFIG = LoopConfig(steps=12, batch_size=4, warmup_steps=3, checkpoint_every=4, log_every=3)
@@ -140,6 +150,14 @@ def test_sample_k_does_not_depend_on_the_batch_it_came_in():
     assert (whole.images[5:7] == part.images).all()
 
 
+def test_a_mix_is_drawn_in_its_shares():
+    captions = SceneSource(stream=1, mix="composition").batch(0, 2000, 8).captions
+    kinds = Counter(parse(text).kind for text in captions)
+    shares = dict(zip(KINDS, MIXES["composition"], strict=True))
+    assert sum(shares.values()) == pytest.approx(1)
+    assert {k: kinds[k] / 2000 for k in KINDS} == pytest.approx(shares, abs=0.04)
+
+
 def test_streams_do_not_share_samples():
     first, second = (SceneSource(stream=s).batch(0, 50, 16) for s in (1, 2))
     assert not (first.images == second.images).all(axis=(1, 2, 3)).any()
@@ -163,8 +181,46 @@ def test_a_perfect_output_has_no_loss(target):
     assert native_loss(target, output, x0, eps, alpha_bar) < 1e-12
 
 
-def scene_source(*, stream, held_out):
-    return SceneSource(stream=stream, held_out=held_out)
+def scene_source(*, stream, held_out, mix="broad"):
+    return SceneSource(stream=stream, held_out=held_out, mix=mix)
+
+
+def test_noise_on_z_i_keeps_its_length_and_stays_within_its_level():
+    z = functional.normalize(torch.randn(2000, 128), dim=-1)
+    noisy = corrupt_z(z, 0.5, generator(0, 5))
+    cosine = (z * noisy).sum(dim=-1)
+    assert torch.allclose(noisy.norm(dim=-1), torch.ones(2000), atol=1e-5)
+    # The noise is nearly as long as its deviation says, and at a right angle to z_i.
+    assert cosine.min() == pytest.approx((1 + 0.5**2) ** -0.5, abs=0.06)
+    assert cosine.max() > 0.999
+
+
+def test_a_stage_that_goes_on_starts_from_the_trained_weights(tmp_path, monkeypatch):
+    """From a random start it would throw an hour of training away."""
+    shutil.copytree(BUNDLED / "tiny", tmp_path / "tiny")
+    stage = StageRecipe(
+        part="decoder",
+        name="more",
+        goes_on=True,
+        weights="tiny",
+        stream=1,
+        seed=9,
+        loop=LoopConfig(steps=0, batch_size=2),
+    )
+    monkeypatch.setitem(RECIPES, "tiny", {stage.stage: stage})
+    train("tiny", scene_source, stage="more", work=tmp_path / "work", out=tmp_path)
+    before, after = (load_file(f / "tiny" / "decoder.safetensors") for f in (BUNDLED, tmp_path))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert "before" in read_manifest(tmp_path / "tiny").parts["decoder"].training
+
+
+def test_a_stage_that_goes_on_needs_the_trained_part(tmp_path, monkeypatch):
+    shutil.copytree(BUNDLED / "tiny", tmp_path / "scenes")
+    manifest = json.loads((tmp_path / "scenes" / "manifest.json").read_text())
+    del manifest["parts"]["decoder"]
+    (tmp_path / "scenes" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match="train the stage decoder first"):
+        train("scenes", scene_source, stage="decoder-composition", work=tmp_path, out=tmp_path)
 
 
 @pytest.mark.parametrize(("recipe", "stage"), [("scene", None), ("scenes", "priors")])

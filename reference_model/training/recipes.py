@@ -9,6 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reference_model.training.loop import LoopConfig
+from reference_model.training.stages import Corruption
+
+# z_i tells so much that the caption is ignored while both are there, so the decoder first learns to
+# read captions, as the paper's did: it began as GLIDE, which has no z_i.
+READING_FIRST = Corruption(z_dropout=0.5, text_dropout=0.2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +27,12 @@ class StageRecipe:
         stream: which data stream it draws from; judges have their own.
         seed: of the initial weights.
         loop: optimiser settings.
-        reading_first: share of a decoder's steps in which z_i is dropped more and the caption less.
+        name: of the stage; the same as ``part`` when empty.
+        goes_on: whether it starts from the part's trained weights.
+        mix: which kinds of samples the data source shall favour; its own default when empty.
+        reading: share of a decoder's first steps that are trained under ``reading_corruption``;
+            the rest is trained with the dropouts of its config.
+        reading_corruption: drops z_i more and the caption less than the config.
     """
 
     part: str
@@ -32,11 +42,20 @@ class StageRecipe:
     held_out: bool = False
     weights: str = "scenes"
     saved_as: str = ""
-    reading_first: float = 0.0
+    name: str = ""
+    goes_on: bool = False
+    mix: str = ""
+    reading: float = 0.0
+    reading_corruption: Corruption = READING_FIRST
+
+    @property
+    def stage(self) -> str:
+        """Return the name it is called by."""
+        return self.name or self.part
 
 
 SCENES: dict[str, StageRecipe] = {
-    recipe.part: recipe
+    recipe.stage: recipe
     for recipe in (
         StageRecipe(
             part="clip",
@@ -57,8 +76,19 @@ SCENES: dict[str, StageRecipe] = {
             part="decoder",
             stream=2,
             seed=3,
-            reading_first=0.5,
+            reading=0.5,
             loop=LoopConfig(steps=6000, batch_size=64, matrix_learning_rate=3e-3, compiled=True),
+        ),
+        StageRecipe(
+            part="decoder",
+            name="decoder-composition",
+            goes_on=True,
+            stream=6,
+            seed=7,
+            mix="composition",
+            reading=0.75,
+            reading_corruption=Corruption(z_dropout=0.5, text_dropout=0.1, z_noise=0.5),
+            loop=LoopConfig(steps=4000, batch_size=64, matrix_learning_rate=3e-3, compiled=True),
         ),
         StageRecipe(
             part="prior",

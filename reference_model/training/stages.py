@@ -60,16 +60,27 @@ def noised(
     return q_sample(x0, eps, alpha_bar), t, eps, alpha_bar
 
 
-class Dropout(NamedTuple):
-    """Probabilities of the null condition, drawn independently of each other."""
+class Corruption(NamedTuple):
+    """What a decoder is denied in training; the two null conditions are drawn independently.
 
-    z: float
-    text: float
+    Attributes:
+        z_dropout, text_dropout: probabilities of the null z_i and of the empty caption.
+        z_noise: largest deviation, over the length of z_i, of the gaussian noise on it.
+    """
+
+    z_dropout: float
+    text_dropout: float
+    z_noise: float = 0.0
 
 
-# z_i tells so much that the caption is ignored while both are there, so the decoder first learns to
-# read captions, as the paper's did: it began as GLIDE, which has no z_i.
-READING_FIRST = Dropout(z=0.5, text=0.2)
+def corrupt_z(z_i: Tensor, largest: float, source: torch.Generator) -> Tensor:
+    """Return unit-length z_i [b, d] with noise of a random deviation up to ``largest``.
+
+    Later unCLIP models train so, to bear a prior's errors (Stable unCLIP's noise_level).
+    """
+    deviation = largest * torch.rand(len(z_i), 1, generator=source)
+    noise = torch.randn(z_i.shape, generator=source) / z_i.shape[1] ** 0.5
+    return functional.normalize(z_i + (deviation * noise).to(z_i), dim=-1)
 
 
 def decoder_loss(
@@ -79,7 +90,7 @@ def decoder_loss(
     *,
     batch_size: int,
     step: int,
-    dropout: Dropout,
+    corruption: Corruption,
 ) -> Tensor:
     """Return the decoder's loss of one step: z_i and the caption are dropped independently."""
     config, source = decoder.config, generator(step, 1)
@@ -87,8 +98,9 @@ def decoder_loss(
     x0 = to_model_range(batch.images, clip.device)
     with torch.no_grad():
         z_i = clip.encode_images(x0).float()
-    known = torch.rand(batch_size, generator=source) >= dropout.z
-    drop = torch.rand(batch_size, generator=source) < dropout.text
+    known = torch.rand(batch_size, generator=source) >= corruption.z_dropout
+    drop = torch.rand(batch_size, generator=source) < corruption.text_dropout
+    z_i = corrupt_z(z_i, corruption.z_noise, generator(step, 5)) if corruption.z_noise else z_i
     tokens = decoder.tokenizer(batch.captions, spell_probability=0.15, seed=step)
     tokens = torch.where(drop[:, None], decoder.empty_caption(1).cpu(), tokens).to(clip.device)
     x_t, t, _, alpha_bar = noised(x0, decoder.schedule, source)

@@ -7,16 +7,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-from reference_model.checkpoint import load_part, save_part
+from reference_model.checkpoint import load_part, load_tensors, save_part
 from reference_model.clip import Clip
 from reference_model.config import ClipConfig, StackConfig
 from reference_model.decoder import Decoder
-from reference_model.manifest import CheckpointError, Part, read_manifest
+from reference_model.manifest import CheckpointError, Part, read_manifest, verify
 from reference_model.presets import preset, scenes_judge
 from reference_model.prior import DiffusionPrior
 from reference_model.tokenizer import vocabulary_of
@@ -25,8 +25,7 @@ from reference_model.training.data import CaptionedImages
 from reference_model.training.loop import Loop, Loss
 from reference_model.training.recipes import RECIPES, StageRecipe
 from reference_model.training.stages import (
-    READING_FIRST,
-    Dropout,
+    Corruption,
     EmbeddedCaptions,
     decoder_loss,
     prior_loss,
@@ -40,8 +39,8 @@ PRIOR_EMBEDDINGS = 40_000  # captioned images whose z_i a prior is trained on
 class DataFactory(Protocol):
     """Makes the captioned images of one stream; streams never share a sample."""
 
-    def __call__(self, *, stream: int, held_out: bool) -> CaptionedImages:
-        """Return the source."""
+    def __call__(self, *, stream: int, held_out: bool, mix: str = "") -> CaptionedImages:
+        """Return the source; ``mix`` names the kinds of samples that it favours."""
 
 
 def train(
@@ -65,8 +64,8 @@ def train(
     """
     stages = _choose(recipe, stage)
     for chosen in stages:
-        sys.stderr.write(f"training {recipe}/{chosen.part}: {chosen.loop.steps} steps\n")
-        _train_part(preset(recipe), chosen, data, work / chosen.part, out, device)
+        sys.stderr.write(f"training {recipe}/{chosen.stage}: {chosen.loop.steps} steps\n")
+        _train_part(preset(recipe), chosen, data, work / chosen.stage, out, device)
 
 
 def _choose(recipe: str, stage: str | None) -> list[StageRecipe]:
@@ -90,12 +89,20 @@ def _train_part(
     out: Path,
     device: str,
 ) -> None:
-    source = data(stream=recipe.stream, held_out=recipe.held_out)
+    source = data(
+        stream=recipe.stream,
+        held_out=recipe.held_out,
+        **({"mix": recipe.mix} if recipe.mix else {}),
+    )
     torch.manual_seed(recipe.seed)
     network, loss, part = BUILDERS[recipe.part](stack, recipe, source, out / recipe.weights, device)
+    saved_as, earlier = recipe.saved_as or recipe.part, {}
+    if recipe.goes_on:
+        earlier["before"] = _start_from(network, out / recipe.weights, saved_as)
     loop = Loop(network, loss, recipe.loop, work)
     tensors = loop.run()
     training = {
+        **earlier,
         "steps": loop.step,
         "images": loop.step * recipe.loop.batch_size,
         "seconds": loop.seconds,
@@ -104,7 +111,7 @@ def _train_part(
     part = replace(part, training=training)
     save_part(
         out / recipe.weights,
-        recipe.saved_as or recipe.part,
+        saved_as,
         part,
         tensors,
         weights_name=recipe.weights,
@@ -112,6 +119,16 @@ def _train_part(
 
 
 Built = tuple[nn.Module, Loss, Part]
+
+
+def _start_from(network: nn.Module, folder: Path, name: str) -> dict[str, Any]:
+    """Fill a network with its part's trained weights and return what is known of their training."""
+    manifest = read_manifest(folder) if (folder / "manifest.json").exists() else None
+    if manifest is None or name not in manifest.parts:
+        raise CheckpointError(f"{folder} holds no trained {name} yet; train the stage {name} first")
+    verify(manifest, name)
+    load_tensors(network, manifest.path(name))
+    return manifest.part(name).training
 
 
 def _described(kind: str, config: object, vocabulary: tuple[int, ...] = ()) -> Part:
@@ -158,12 +175,13 @@ def _decoder(
     vocabulary = clip.tokenizer.vocabulary
     decoder = Decoder(stack.decoder, vocabulary).to(device)
     size = recipe.loop.batch_size
-    reading_steps = recipe.reading_first * recipe.loop.steps
-    later = Dropout(z=stack.decoder.z_dropout, text=stack.decoder.text_dropout)
+    reading_steps = recipe.reading * recipe.loop.steps
+    config = stack.decoder
+    later = Corruption(config.z_dropout, config.text_dropout)
 
     def loss(step: int) -> torch.Tensor:
-        dropout = READING_FIRST if step < reading_steps else later
-        return decoder_loss(decoder, clip, data, batch_size=size, step=step, dropout=dropout)
+        corruption = recipe.reading_corruption if step < reading_steps else later
+        return decoder_loss(decoder, clip, data, batch_size=size, step=step, corruption=corruption)
 
     return decoder, loss, _described("decoder", stack.decoder, vocabulary)
 
