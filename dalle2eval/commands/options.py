@@ -1,0 +1,38 @@
+"""What several commands share: options under the same names, and how their values are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Suite = Annotated[str, typer.Argument(metavar="SUITE", help="A built-in suite, or a YAML file.")]
+Arms = Annotated[list[str] | None, typer.Option("--arm", help="Only this arm (repeatable).")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Set a field, as model.decoder_steps=2."),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only so many prompts an arm.")]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=2**31 - 1, help="First seed, in place of the suite's.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option("--store", help="Artefacts shared by runs [DALLE2EVAL_STORE, else user cache]."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+
+
+def suite_choices(
+    arms: list[str] | None, overrides: list[str] | None, **others: Any
+) -> dict[str, Any]:
+    """Return what the user chose on top of a suite, as `dalle2eval.api.Request` names it."""
+    return {"arms": tuple(arms or ()), "overrides": tuple(overrides or ()), **others}
+
+
+def number(value: float | None) -> str:
+    """Return a number for people, four digits of it."""
+    return "unknown" if value is None else f"{value:.4g}"

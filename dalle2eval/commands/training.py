@@ -1,0 +1,34 @@
+"""`train` trains the parts of a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dalle2eval.commands.options import AsJson, Device
+from dalle2eval.console import put_json, say
+
+
+def train(
+    *,
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Such as scenes.")],
+    out: Annotated[Path, typer.Option(help="Folder of the finished weights.")],
+    stage: Annotated[str | None, typer.Option(help="One part; all when not given.")] = None,
+    data: Annotated[str, typer.Option(help="What to learn from.")] = "scenes",
+    work: Annotated[Path | None, typer.Option(help="Checkpoints and logs [OUT/work].")] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Train the parts of a recipe.
+
+    A killed training goes on when called again.
+    """
+    from dalle2eval import api
+
+    folder = api.train(recipe, out=out, stage=stage, data=data, work=work, device=device)
+    if as_json:
+        put_json({"weights": str(folder)})
+    else:
+        say(f"weights: {folder}")
