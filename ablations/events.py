@@ -26,9 +26,14 @@ def alone_with(path: Path) -> Iterator[None]:
     """Hold a diary for one run; the system lets go of it when the process ends, however it ends.
 
     Raises:
-        InputError: another run is at work in this folder.
+        InputError: another run is at work in this folder, or the diary cannot be written.
+        DiskFullError: the disk is full.
     """
-    with path.open("a") as file:
+    try:
+        diary = path.open("a")
+    except OSError as error:
+        raise explain_os_error(error, path) from None
+    with diary as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ import pyarrow.parquet as pq
 import yaml
 from numpy.typing import NDArray
 
+from ablations.events import alone_with
 from ablations.plan import Drawn, Work
 from dalle2eval.records import Comparison, Estimate, InputError, Plan, SampleKey, to_json
-from dalle2eval.store import TEMPORARY, encode_png, write_atomic
+from dalle2eval.store import TEMPORARY, check_writable, encode_png, write_atomic
 
+DIARY = "events.jsonl"
 TEXT, NUMBER, WHOLE = pa.string(), pa.float64(), pa.int64()
 SCORES = pa.schema(
     [
@@ -90,6 +93,27 @@ def file_sha256(path: Path) -> str | None:
         return None
 
 
+@contextmanager
+def claim(folder: Path, plan: Plan) -> Iterator[Path]:
+    """Hold a run folder for one run of this plan, write the plan if it is new; yield the diary.
+
+    Nothing is written before the folder is held, so a run that comes second alters nothing.
+
+    Raises:
+        InputError: the folder cannot be written, holds another plan or something that is not
+            ours, or another run is at work in it.
+        DiskFullError: the disk is full.
+    """
+    known = check_same_plan(folder, plan)
+    check_writable(folder, "--out")
+    diary = folder / DIARY
+    with alone_with(diary):
+        # Looked at again: between the first look and the lock another run may have begun here.
+        if not known and not check_same_plan(folder, plan):
+            write_plan(folder, plan)
+        yield diary
+
+
 def write_plan(folder: Path, plan: Plan) -> None:
     """Write ``plan.yaml``."""
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -105,7 +129,7 @@ def check_same_plan(folder: Path, plan: Plan) -> bool:
     """
     path = folder / "plan.yaml"
     if not path.exists():
-        if folder.is_dir() and any(not p.name.startswith(TEMPORARY) for p in folder.iterdir()):
+        if folder.is_dir() and not all(_is_a_beginning(p) for p in folder.iterdir()):
             raise InputError(f"{folder} is not empty and holds no run; choose another --out")
         return False
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -118,6 +142,12 @@ def check_same_plan(folder: Path, plan: Plan) -> bool:
         shown = "; ".join(differing[:3]) + ("; ..." if len(differing) > 3 else "")  # noqa: PLR2004
         raise InputError(f"{folder} holds a run of another plan ({shown}); choose another --out")
     return True
+
+
+def _is_a_beginning(path: Path) -> bool:
+    """Say whether a kill before the plan was written can have left this file."""
+    empty_diary = path.name == DIARY and path.stat().st_size == 0
+    return empty_diary or path.name.startswith(TEMPORARY)
 
 
 def _differences(found: Any, wanted: Any, path: str = "") -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.cost import cost_of
-from ablations.events import Events, alone_with
+from ablations.events import Events
 from ablations.executors import Done, Executor, load
 from ablations.plan import Work
 from ablations.progress import Silent, Watcher
@@ -25,14 +25,13 @@ from ablations.run_folder import (
     ESTIMATES,
     SCORES,
     Sample,
-    check_same_plan,
+    claim,
     file_sha256,
     kept_sizes,
     samples_of,
     score_columns,
     summary_of,
     write_json,
-    write_plan,
     write_sample,
     write_table,
 )
@@ -67,8 +66,8 @@ def run_work(work: Work, site: Site) -> Path:
         DiskFullError: a disk is full; what is done stays done.
     """
     started = time.monotonic()
-    diary = open_folder(work, site)
-    with alone_with(diary):
+    check_writable(site.store.root, "--store")
+    with claim(site.folder, work.plan) as diary:
         events = Events(diary)
         _do(work, site, events)
         _write_numbers(work, site, events, time.monotonic() - started)
@@ -89,16 +88,6 @@ def _do(work: Work, site: Site, events: Events) -> None:
         if fresh:
             events.write("samples", files=fresh)
     site.watcher.end()
-
-
-def open_folder(work: Work, site: Site) -> Path:
-    """Prove both places writable and the plan the same or new; return where the diary lies."""
-    check_writable(site.store.root, "--store")
-    resumed = check_same_plan(site.folder, work.plan)
-    check_writable(site.folder, "--out")
-    if not resumed:
-        write_plan(site.folder, work.plan)
-    return site.folder / "events.jsonl"
 
 
 def _tell_environment(site: Site) -> None:

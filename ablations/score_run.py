@@ -16,16 +16,15 @@ from typing import Any, TextIO
 import numpy as np
 from PIL import Image
 
-from ablations.events import Events, alone_with
+from ablations.events import Events
 from ablations.progress import LINE_EVERY_S, clock
 from ablations.run_folder import (
     COMPARISONS,
     ESTIMATES,
     SCORES,
-    check_same_plan,
+    claim,
     score_columns,
     write_json,
-    write_plan,
     write_table,
 )
 from ablations.score_plan import ARM, ImageSet, ScoreWork
@@ -79,11 +78,7 @@ def run_score(work: ScoreWork, site: ScoreSite) -> Path:
     """
     started = time.monotonic()
     check_writable(site.store, "--store")
-    if not check_same_plan(site.folder, work.plan):
-        check_writable(site.folder, "--out")
-        write_plan(site.folder, work.plan)
-    diary = site.folder / "events.jsonl"
-    with alone_with(diary):
+    with claim(site.folder, work.plan) as diary:
         events = Events(diary)
         events.write("begin", files=len(work.images.items))
         if not (site.folder / "environment.json").exists():

@@ -10,6 +10,7 @@ import pytest
 from fake_model import FakeModel
 from run_fixtures import make_site, make_work
 
+from ablations.events import alone_with
 from ablations.executors import LocalExecutor
 from ablations.runner import run_work
 from dalle2eval.records import InputError
@@ -148,6 +149,24 @@ def test_two_runs_in_one_folder_do_not_mix(tmp_path, whole):
 
     site = make_site(tmp_path / "run", tmp_path / "store", executor=Intruded())
     run_work(make_work(tmp_path / "s.yaml"), site)
+    assert outcome(tmp_path / "run") == whole
+
+
+def test_a_run_that_finds_the_folder_held_writes_no_plan_into_it(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    with (
+        alone_with(run / "events.jsonl"),
+        pytest.raises(InputError, match="another run is at work in"),
+    ):
+        run_work(make_work(tmp_path / "s.yaml"), make_site(run, tmp_path / "store"))
+    assert [(path.name, path.stat().st_size) for path in run.iterdir()] == [("events.jsonl", 0)]
+
+
+def test_a_run_killed_between_taking_the_folder_and_its_plan_goes_on(tmp_path, whole):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "events.jsonl").touch()
+    run_work(make_work(tmp_path / "s.yaml"), make_site(tmp_path / "run", tmp_path / "store"))
     assert outcome(tmp_path / "run") == whole
 
 
