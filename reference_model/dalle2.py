@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference_model import settings as knobs
+from reference_model import stages as planning
 from reference_model.config import (
     ClipConfig,
     DecoderConfig,
@@ -23,10 +23,14 @@ from reference_model.config import (
     UpsamplerConfig,
 )
 from reference_model.manifest import Manifest, read_manifest
-from reference_model.settings import Stage
+from reference_model.settings import defaults_of, ends, resolve
+from reference_model.stages import Stage
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from reference_model.diffusion.steering import Steering
+    from reference_model.diffusion.targets import Denoiser
 
 UPSAMPLERS = ("upsampler_256", "upsampler_1024")
 BATCH = 16  # pictures at once in `generate`; larger batches only cost memory on a CPU
@@ -59,8 +63,8 @@ class DALLE2:
 
     @property
     def weights(self) -> str:
-        """SHA-256 over the hashes of all parts."""
-        joined = "".join(f"{k}:{p.sha256};" for k, p in sorted(self.manifest.parts.items()))
+        """SHA-256 over the identities of all parts."""
+        joined = "".join(f"{k}:{p.identity};" for k, p in sorted(self.manifest.parts.items()))
         return hashlib.sha256(joined.encode()).hexdigest()
 
     @property
@@ -75,24 +79,25 @@ class DALLE2:
 
     def resolve_settings(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Return every setting with ``changes`` applied; ValueError names what is allowed."""
-        return knobs.resolve(changes)
+        return resolve(changes, defaults_of(self.manifest))
 
     def plan_stages(self, settings: Mapping[str, Any], size: int | None = None) -> list[Stage]:
         """Return the chain of stages to pictures of ``size`` pixels (the smallest when None).
 
         Raises:
-            ValueError: this stack makes no pictures of that size.
+            ValueError: this stack makes no pictures of that size, or the settings contradict each
+                other or ask for what these weights cannot do.
         """
         sizes = self.sizes
         size = sizes[0] if size is None else size
         if size not in sizes:
             raise ValueError(f"size is {size}; {self.name} makes {', '.join(map(str, sizes))}")
         stages = [
-            knobs.conditioning_stage(self.manifest, settings),
-            knobs.decoder_stage(self.manifest, settings),
+            planning.conditioning_stage(self.manifest, settings),
+            planning.decoder_stage(self.manifest, settings),
         ]
         above = UPSAMPLERS[: sizes.index(size)]
-        return stages + [knobs.upsampler_stage(self.manifest, name, settings) for name in above]
+        return stages + [planning.upsampler_stage(self.manifest, name, settings) for name in above]
 
     def run_stage(
         self,
@@ -172,13 +177,14 @@ class DALLE2:
             )
         if kind == "text-embedding":
             return self.network("clip").encode_text(prompts).z_t.float().cpu().numpy()
-        prior = self.network(knobs.prior_part(stage.settings))
+        prior = self.network(planning.prior_part(stage.settings))
         z_i = prior.sample(
             self._texts(prompts),
             noise_keys,
             steps=stage.settings["prior_steps"],
             guidance_scale=stage.settings["prior_guidance_scale"],
             candidates=stage.settings["prior_candidates"],
+            sampler=self._setting(stage, "prior_sampler"),
         )
         return z_i.float().cpu().numpy()
 
@@ -209,9 +215,39 @@ class DALLE2:
             noise_keys,
             steps=stage.settings["decoder_steps"],
             guidance_scale=stage.settings["guidance_scale"],
+            sampler=self._setting(stage, "decoder_sampler"),
             eta=stage.settings["decoder_eta"],
+            steering=self._steering(stage, prompts),
         )
         return to_uint8(pictures)
+
+    def _setting(self, stage: Stage, name: str) -> Any:
+        """Return a setting that the stage names only where it is not at its default."""
+        return stage.settings.get(name, defaults_of(self.manifest)[name])
+
+    def _steering(self, stage: Stage, prompts: Sequence[str]) -> Steering:
+        """Return what is done to the decoder's estimates besides its guidance scale."""
+        from reference_model.diffusion.steering import Steering
+        from reference_model.diffusion.thresholding import dynamic, unbounded
+
+        interval = stage.settings.get("guidance_interval")
+        kind, scale = (self._setting(stage, k) for k in ("threshold", "clip_guidance_scale"))
+        made = {"static": lambda: None, "none": unbounded}
+        made["dynamic"] = lambda: dynamic(stage.settings["threshold_quantile"])
+        return Steering(
+            interval=None if interval is None else ends(interval),
+            rescale=self._setting(stage, "guidance_rescale"),
+            threshold=made[kind](),
+            wrap=functools.partial(self._clip_guided, prompts, scale) if scale else None,
+        )
+
+    def _clip_guided(self, prompts: Sequence[str], scale: float, denoise: Denoiser) -> Denoiser:
+        """Steer the decoder by the stack's own CLIP."""
+        from reference_model.diffusion.gradient_guidance import clip_guided
+
+        clip, schedule = self.network("clip"), self.network("decoder").schedule
+        z_t = clip.encode_text(prompts).z_t
+        return clip_guided(denoise, clip.encode_images, z_t, schedule, scale)
 
     def _upsample(
         self, stage: Stage, noise_keys: Sequence[tuple[str, int]], low: NDArray[Any]

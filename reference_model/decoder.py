@@ -13,16 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from reference_model.config import DecoderConfig, TextEncoderConfig
-from reference_model.diffusion.guidance import classifier_free
 from reference_model.diffusion.noise import KeyedNoise, NoiseKey
-from reference_model.diffusion.samplers import ddim
+from reference_model.diffusion.samplers import sample
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.targets import Denoiser, denoiser
+from reference_model.diffusion.steering import PLAIN, Conditions, Steering, steered
+from reference_model.diffusion.targets import Denoiser
 from reference_model.tokenizer import ByteTokenizer, CompactTokenizer
 from reference_model.transformer import Transformer
 from reference_model.unet import Unet
-
-IMAGE_RANGE = 1.0
 
 
 class TextEncoder(nn.Module):
@@ -95,7 +93,7 @@ class Decoder(nn.Module):
         """Predict the target for x_t [b, 3, h, w]."""
         return self.unet(x_t, t, vector=vector, context=context)
 
-    def sample(
+    def sample(  # noqa: PLR0913  (each is a setting of the stack)
         self,
         z_i: Tensor | None,
         prompts: Sequence[str],
@@ -103,7 +101,9 @@ class Decoder(nn.Module):
         *,
         steps: int,
         guidance_scale: float,
+        sampler: str = "ddim",
         eta: float = 0.0,
+        steering: Steering = PLAIN,
     ) -> Tensor:
         """Return pictures [b, 3, size, size] in [-1, 1].
 
@@ -111,28 +111,43 @@ class Decoder(nn.Module):
             z_i: unit-length image embeddings [b, d]; None for the null one (caption only).
             prompts: captions; "" drops the caption.
             noise_keys: (prompt id, seed) of each picture.
-            steps: DDIM steps.
+            steps: of the sampler.
             guidance_scale: classifier-free, 1 = off; the null condition drops z_i and the caption.
+            sampler: a name of `diffusion.samplers.SAMPLERS`.
             eta: DDIM's share of fresh noise.
+            steering: what else is done to the estimates.
         """
         noise = KeyedNoise(noise_keys, "decoder", self.null_z.device)
         shape = (3, self.config.image_size, self.config.image_size)
         x_T = noise.draw(*shape)
-        denoise = self.denoiser(z_i, prompts, guidance_scale)
-        return ddim(
-            denoise, self.schedule, x_T, steps=steps, eta=eta, draw=lambda: noise.draw(*shape)
+        return sample(
+            sampler,
+            self.denoiser(z_i, prompts, guidance_scale, steering),
+            self.schedule,
+            x_T,
+            steps=steps,
+            draw=lambda: noise.draw(*shape),
+            eta=eta,
         )
 
     def denoiser(
-        self, z_i: Tensor | None, prompts: Sequence[str], guidance_scale: float
+        self,
+        z_i: Tensor | None,
+        prompts: Sequence[str],
+        guidance_scale: float,
+        steering: Steering = PLAIN,
     ) -> Denoiser:
         """Return the guided denoiser of these conditions, for any sampler."""
-        network = classifier_free(self, *self._conditions(z_i, prompts), guidance_scale)
-        return denoiser(network, self.config.target, self.schedule, clip_range=IMAGE_RANGE)
+        return steered(
+            self,
+            self._conditions(z_i, prompts),
+            guidance_scale,
+            target=self.config.target,
+            schedule=self.schedule,
+            steering=steering,
+        )
 
-    def _conditions(
-        self, z_i: Tensor | None, prompts: Sequence[str]
-    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    def _conditions(self, z_i: Tensor | None, prompts: Sequence[str]) -> Conditions:
         """Return (vector, context) of the prompts, and of the null condition."""
         n, device = len(prompts), self.null_z.device
         known = torch.full((n,), z_i is not None, device=device)

@@ -17,9 +17,9 @@ from torch.nn import functional
 from reference_model.config import PriorConfig
 from reference_model.diffusion.guidance import classifier_free
 from reference_model.diffusion.noise import KeyedNoise, NoiseKey
-from reference_model.diffusion.samplers import ddim
+from reference_model.diffusion.samplers import sample
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.targets import denoiser
+from reference_model.diffusion.targets import Denoiser, denoiser
 from reference_model.transformer import Transformer, timestep_embedding
 
 PAPER_SCALE = 17.2  # App. C: matches the variance of ImageNet pixels in [-1, 1] for d = 1024
@@ -117,30 +117,38 @@ class DiffusionPrior(nn.Module):
         steps: int,
         guidance_scale: float = 1.0,
         candidates: int = 2,
+        sampler: str = "ddim",
     ) -> Tensor:
         """Return unit-length z_i [b, d]: the candidate with the largest z_i . z_t (paper: of two).
 
         Args:
             text: (z_t, states, mask) of `Clip.encode_text`.
             noise_keys: (prompt id, seed) of each sample.
-            steps: DDIM steps.
+            steps: of the sampler.
             guidance_scale: classifier-free, 1 = off, as in the paper.
             candidates: how many z_i are drawn for each prompt.
+            sampler: a name of `diffusion.samplers.SAMPLERS`.
         """
         z_t = text[0]
         noise = KeyedNoise(noise_keys, "prior", z_t.device)
+        denoise = self._denoiser(text, guidance_scale)
+
+        def draw() -> Tensor:
+            return noise.draw(self.config.z_dim)
+
         draws = torch.stack(
             [
-                self._sample_one(text, noise.draw(self.config.z_dim), steps, guidance_scale)
+                self.unscale(
+                    sample(sampler, denoise, self.schedule, draw(), steps=steps, draw=draw)
+                )
                 for _ in range(candidates)
             ]
         )
         best = (draws * z_t).sum(-1).argmax(dim=0)
         return draws[best, torch.arange(len(z_t), device=z_t.device)]
 
-    def _sample_one(
-        self, text: tuple[Tensor, Tensor, Tensor], x_T: Tensor, steps: int, guidance_scale: float
-    ) -> Tensor:
+    def _denoiser(self, text: tuple[Tensor, Tensor, Tensor], guidance_scale: float) -> Denoiser:
+        """Return the guided denoiser of these captions."""
         z_t, states, mask = text
         known = torch.ones(len(z_t), dtype=torch.bool, device=z_t.device)
         network = classifier_free(
@@ -149,5 +157,4 @@ class DiffusionPrior(nn.Module):
             (states, mask, z_t, ~known),
             guidance_scale,
         )
-        denoise = denoiser(network, self.config.target, self.schedule, threshold=self.in_unit_ball)
-        return self.unscale(ddim(denoise, self.schedule, x_T, steps=steps))
+        return denoiser(network, self.config.target, self.schedule, threshold=self.in_unit_ball)

@@ -1,19 +1,19 @@
-"""Every knob of sampling, with its range and default, and the stages that a setting of them makes.
+"""Every knob of sampling, with its range, default and meaning.
 
 Torch-free, so that a plan can be made and found cached without loading a network. Knobs are named
-as one would say them, prefixed by their stage (`prior_steps`, `decoder_steps`).
+as one would say them, prefixed by their stage (`prior_steps`, `decoder_steps`); those of guidance
+and thresholds without a prefix are the decoder's. What a setting makes stands in `stages`.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from reference_model.manifest import Manifest
-
-STAGE_VERSION = 2  # raised whenever a stage's output changes for the same settings and weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,36 @@ class Number:
         return kind(value)
 
 
-SETTINGS: dict[str, Choice | Number] = {
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A setting that is a range of whole numbers, written LOW-HIGH, both ends included."""
+
+    default: str
+    low: int
+    high: int
+    means: str
+
+    def check(self, name: str, value: Any) -> Any:
+        """Return the value as LOW-HIGH, or raise ValueError with the range."""
+        found = re.fullmatch(r"(\d{1,9})-(\d{1,9})", value) if isinstance(value, str) else None
+        first, last = (int(end) for end in found.groups()) if found else (1, 0)
+        if not self.low <= first <= last <= self.high:
+            raise ValueError(
+                f"{name} is {value!r}; allowed: LOW-HIGH within {self.low}-{self.high}, "
+                "such as 200-800"
+            )
+        return f"{first}-{last}"
+
+
+def ends(interval: str) -> tuple[int, int]:
+    """Return both ends of a checked `Interval`."""
+    first, last = interval.split("-")
+    return int(first), int(last)
+
+
+Knob = Choice | Number | Interval
+
+SETTINGS: dict[str, Knob] = {
     "conditioning": Choice(
         default="prior",
         allowed=("prior", "text-embedding", "caption"),
@@ -63,7 +92,12 @@ SETTINGS: dict[str, Choice | Number] = {
     "prior": Choice(
         default="x0", allowed=("x0", "eps"), means="which prior, by what it was trained to predict"
     ),
-    "prior_steps": Number(default=25, low=1, high=1000, means="DDIM steps of the prior"),
+    "prior_steps": Number(default=25, low=1, high=1000, means="sampler steps of the prior"),
+    "prior_sampler": Choice(
+        default="ddim",
+        allowed=("ddim", "ddpm", "dpm-solver++2m", "heun"),
+        means="of the prior (Karlo's weights: ddpm); heun makes 2 steps - 1 network calls",
+    ),
     "prior_guidance_scale": Number(
         default=1.0, low=0.0, high=20.0, means="1 = off, as in the paper (§5.5)"
     ),
@@ -73,99 +107,72 @@ SETTINGS: dict[str, Choice | Number] = {
     "guidance_scale": Number(
         default=3.0, low=0.0, high=50.0, means="classifier-free guidance of the decoder, 1 = off"
     ),
-    "decoder_steps": Number(default=20, low=1, high=1000, means="DDIM steps of the decoder"),
-    "decoder_eta": Number(default=0.0, low=0.0, high=1.0, means="DDIM's share of fresh noise"),
+    "guidance_interval": Interval(
+        default="0-999",
+        low=0,
+        high=999,
+        means="timesteps within which the decoder is guided (0 least noisy), in place of all",
+    ),
+    "guidance_rescale": Number(
+        default=0.0,
+        low=0.0,
+        high=1.0,
+        means="share of the guided output brought back to the unguided deviation, 0 = off",
+    ),
+    "clip_guidance_scale": Number(
+        default=0.0,
+        low=0.0,
+        high=1000.0,
+        means="of the decoder by the gradient of z_i . z_t in the stack's own CLIP, 0 = off",
+    ),
+    "threshold": Choice(
+        default="static",
+        allowed=("static", "dynamic", "none"),
+        means="what the decoder does with an x0_hat beyond the pictures' range",
+    ),
+    "threshold_quantile": Number(
+        default=0.995,
+        low=0.5,
+        high=1.0,
+        means="share of a picture's entries within the range, with threshold dynamic",
+    ),
+    "decoder_steps": Number(default=20, low=1, high=1000, means="sampler steps of the decoder"),
+    "decoder_sampler": Choice(
+        default="ddim",
+        allowed=("ddim", "ddpm", "ddpm-learned", "dpm-solver++2m", "heun"),
+        means="of the decoder (Karlo's weights: ddpm-learned); heun makes 2 steps - 1 calls",
+    ),
+    "decoder_eta": Number(
+        default=0.0, low=0.0, high=1.0, means="share of fresh noise, with sampler ddim"
+    ),
     "upsampler_256_steps": Number(default=6, low=1, high=1000, means="DDIM steps, 64 to 256"),
     "upsampler_1024_steps": Number(default=4, low=1, high=1000, means="DDIM steps, 256 to 1024"),
 }
 
 
-def resolve(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every setting, with the changes checked and applied.
+# What Karlo's parts are sampled by where nobody says otherwise.
+KARLO_SAMPLERS = {"karlo-prior": ("prior", "ddpm"), "karlo-decoder": ("decoder", "ddpm-learned")}
+
+
+def defaults_of(manifest: Manifest) -> dict[str, Any]:
+    """Return every setting at the default of these weights."""
+    defaults: dict[str, Any] = {name: knob.default for name, knob in SETTINGS.items()}
+    for kind, (part, sampler) in KARLO_SAMPLERS.items():
+        if part in manifest.parts and manifest.parts[part].kind == kind:
+            defaults[f"{part}_sampler"] = sampler
+    return defaults
+
+
+def resolve(changes: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults with the changes checked and applied.
 
     Raises:
         ValueError: a setting is unknown or out of range; the message names what is allowed.
     """
-    settings: dict[str, Any] = {name: knob.default for name, knob in SETTINGS.items()}
+    settings = dict(defaults)
     for name, value in changes.items():
         if name not in SETTINGS:
             near = difflib.get_close_matches(name, SETTINGS) or sorted(SETTINGS)
             raise ValueError(f"unknown model setting {name!r}; did you mean {' or '.join(near)}?")
         settings[name] = SETTINGS[name].check(name, value)
     return settings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """One step of the stack as planned for one arm; see `dalle2eval.protocols.Stage`."""
-
-    name: str
-    settings: dict[str, Any]
-    weights: str
-    forward_passes: int
-    seconds_per_image: float
-    image_size: int | None
-    version: int = STAGE_VERSION
-
-
-def conditioning_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
-    """Return the stage that makes z_i (or z_t in its place, or nothing)."""
-    kind = settings["conditioning"]
-    clip = manifest.part("clip").sha256
-    if kind != "prior":
-        return Stage(
-            name="conditioning",
-            settings={"conditioning": kind},
-            weights=clip if kind == "text-embedding" else "",
-            forward_passes=1 if kind == "text-embedding" else 0,
-            seconds_per_image=0.001,
-            image_size=None,
-        )
-    used = ("conditioning", "prior", "prior_steps", "prior_guidance_scale", "prior_candidates")
-    return Stage(
-        name="conditioning",
-        settings={name: settings[name] for name in used},
-        weights=f"{clip}+{manifest.part(prior_part(settings)).sha256}",
-        forward_passes=1 + settings["prior_steps"] * settings["prior_candidates"],
-        seconds_per_image=0.0008 * settings["prior_steps"] * settings["prior_candidates"],
-        image_size=None,
-    )
-
-
-def prior_part(settings: Mapping[str, Any]) -> str:
-    """Return which part of the weights is the chosen prior."""
-    return {"x0": "prior", "eps": "prior-eps"}[settings["prior"]]
-
-
-def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
-    """Return the stage that makes the smallest pictures."""
-    doubled = 1 if settings["guidance_scale"] == 1 else 2
-    used = ("guidance_scale", "decoder_steps", "decoder_eta")
-    part = manifest.part("decoder")
-    chosen = {name: settings[name] for name in used}
-    # Karlo's decoder reads the states of CLIP's text tower, so that is among its weights.
-    clip = f"{manifest.part('clip').sha256}+" if part.kind == "karlo-decoder" else ""
-    return Stage(
-        name="decoder",
-        # Without z_i the decoder must be told so: zeros are not the null embedding.
-        settings={**chosen, "null_z": settings["conditioning"] == "caption"},
-        weights=clip + part.sha256,
-        forward_passes=settings["decoder_steps"],
-        seconds_per_image=0.007 * settings["decoder_steps"] * doubled,
-        image_size=part.config["image_size"],
-    )
-
-
-def upsampler_stage(manifest: Manifest, name: str, settings: Mapping[str, Any]) -> Stage:
-    """Return the stage ``upsampler_256`` or ``upsampler_1024``."""
-    part = manifest.part(name.replace("_", "-"))
-    size = part.config["high_size"]
-    steps = settings[f"{name}_steps"]
-    return Stage(
-        name=name,
-        settings={"steps": steps},
-        weights=part.sha256,
-        forward_passes=steps,
-        seconds_per_image=5e-7 * size * size * steps,
-        image_size=size,
-    )

@@ -33,7 +33,7 @@ def text(n=2, seed=0, length=5, real=3):
 KEYS = [("a", 0), ("b", 0)]
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm-learned", "dpm-solver", "heun"])
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm-learned", "dpm-solver++2m", "heun"])
 def test_strong_guidance_stays_in_the_pictures_range(model, sampler):
     made = model.sample(text(), KEYS, steps=4, guidance_scale=15.0, sampler=sampler)
     assert made.shape == (2, 3, 16, 16)

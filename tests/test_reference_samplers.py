@@ -93,7 +93,7 @@ def DATA():  # noqa: N802
 
 @pytest.mark.parametrize(
     ("name", "sampler"),
-    list(itertools.product(SCHEDULES, ["ddim", "ddpm", "dpm-solver", "heun", "analytic"])),
+    list(itertools.product(SCHEDULES, ["ddim", "ddpm", "dpm-solver++2m", "heun", "analytic"])),
 )
 def test_a_gaussian_mixture_is_recovered_from_its_exact_score(name, sampler):
     schedule = Schedule(name)

@@ -44,7 +44,7 @@ SAMPLERS: dict[str, Sampler] = {
     "ddpm-learned": lambda denoise, schedule, x_T, steps, draw: ddpm(
         denoise, schedule, x_T, steps=steps, draw=draw, variance="learned"
     ),
-    "dpm-solver": lambda denoise, schedule, x_T, steps, _: dpm_solver_2m(
+    "dpm-solver++2m": lambda denoise, schedule, x_T, steps, _: dpm_solver_2m(
         denoise, schedule, x_T, steps=steps
     ),
     "heun": lambda denoise, schedule, x_T, steps, _: heun(denoise, schedule, x_T, steps=steps),
@@ -59,6 +59,24 @@ def sample(
     *,
     steps: Steps,
     draw: DrawNoise,
+    eta: float = 0.0,
 ) -> Tensor:
-    """Run the sampler of this name; ``draw`` is asked only by those that are stochastic."""
+    """Run the sampler of this name.
+
+    Args:
+        name: of `SAMPLERS`.
+        denoise: (x_t, t) -> x0_hat, eps_hat.
+        schedule: alpha_bar table.
+        x_T: unit Gaussian noise, any shape with the batch first.
+        steps: of the sampler, or the timesteps to visit.
+        draw: returns unit noise shaped like x_T; asked only by samplers that are stochastic.
+        eta: DDIM's share of fresh noise.
+
+    Raises:
+        ValueError: eta is not 0 and the sampler is not DDIM.
+    """
+    if eta and name != "ddim":
+        raise ValueError(f"eta is {eta}; it is of ddim, so with {name} set it 0")
+    if eta:
+        return ddim(denoise, schedule, x_T, steps=steps, eta=eta, draw=draw)
     return SAMPLERS[name](denoise, schedule, x_T, steps, draw)

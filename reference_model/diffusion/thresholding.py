@@ -19,6 +19,11 @@ def static(limit: float = 1.0) -> Threshold:
     return lambda x0_hat: x0_hat.clamp(-limit, limit)
 
 
+def unbounded() -> Threshold:
+    """Return what leaves x0_hat as it is: guidance then carries it out of the data's range."""
+    return lambda x0_hat: x0_hat
+
+
 def dynamic(percentile: float = PERCENTILE, *, limit: float = 1.0) -> Threshold:
     """Return dynamic thresholding: clamp to the percentile s of |x0_hat| and divide by s / limit.
 

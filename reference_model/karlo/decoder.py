@@ -8,13 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from reference_model.clip import TextEncoding
-from reference_model.diffusion.guidance import classifier_free
 from reference_model.diffusion.noise import KeyedNoise, NoiseKey
-from reference_model.diffusion.samplers import ddpm
+from reference_model.diffusion.samplers import sample
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.steps import strided
-from reference_model.diffusion.targets import denoiser
+from reference_model.diffusion.steering import PLAIN, Steering, steered
 from reference_model.karlo.config import KarloDecoderConfig
+from reference_model.karlo.spacing import spaced
 from reference_model.karlo.text import TextPair
 from reference_model.unet import Unet
 
@@ -52,7 +51,7 @@ class KarloDecoder(nn.Module):
         """Predict eps and the variance's place [b, 6, h, w]."""
         return self.unet(x_t, t, vector=vector, context=context, context_mask=mask)
 
-    def sample(
+    def sample(  # noqa: PLR0913  (each is a setting of the stack)
         self,
         z_i: Tensor | None,
         text: TextPair,
@@ -60,7 +59,9 @@ class KarloDecoder(nn.Module):
         *,
         steps: int,
         guidance_scale: float,
+        sampler: str = "ddpm-learned",
         eta: float = 0.0,
+        steering: Steering = PLAIN,
     ) -> Tensor:
         """Return pictures [b, 3, size, size] in [-1, 1].
 
@@ -68,15 +69,13 @@ class KarloDecoder(nn.Module):
             z_i: raw image embeddings [b, d]; None for the learned null one (caption only).
             text: of `KarloText.encode_pair`.
             noise_keys: (prompt id, seed) of each picture.
-            steps: DDPM steps with the learned variance, strided from T-1 to 0.
+            steps: of the sampler, strided from T-1 to 0.
             guidance_scale: classifier-free, 1 = off (Karlo's own default is 8).
-            eta: 0; these weights are sampled by DDPM.
-
-        Raises:
-            ValueError: eta is not 0.
+            sampler: a name of `diffusion.samplers.SAMPLERS`; Karlo's own is DDPM with the learned
+                variance.
+            eta: DDIM's share of fresh noise.
+            steering: what else is done to the estimates.
         """
-        if eta:
-            raise ValueError("decoder_eta is of DDIM; these weights are sampled by DDPM, set it 0")
         noise = KeyedNoise(noise_keys, "decoder", self.null_z.device)
         shape = (3, self.config.image_size, self.config.image_size)
         null = self.null_z.expand(len(noise_keys), -1)
@@ -84,12 +83,20 @@ class KarloDecoder(nn.Module):
             self.condition(null if z_i is None else z_i, text.given),
             self.condition(null, text.null),
         )
-        network = classifier_free(self, *conditions, guidance_scale)
-        return ddpm(
-            denoiser(network, "eps", self.schedule, clip_range=1.0),
+        denoise = steered(
+            self,
+            conditions,
+            guidance_scale,
+            target="eps",
+            schedule=self.schedule,
+            steering=steering,
+        )
+        return sample(
+            sampler,
+            denoise,
             self.schedule,
             noise.draw(*shape),
-            steps=strided(NUM_TIMESTEPS, steps),
+            steps=spaced(sampler, NUM_TIMESTEPS, steps),
             draw=lambda: noise.draw(*shape),
-            variance="learned",
+            eta=eta,
         )

@@ -1,0 +1,170 @@
+"""The stages that an arm's settings make, each with only what changes its output.
+
+Torch-free: a plan needs addresses, not networks. A stage names the settings that it had when the
+first artefacts were kept always, and later ones only where they are not at their default, so that
+what lies in a store keeps its address when a setting is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reference_model.manifest import Manifest, Part
+from reference_model.settings import defaults_of, ends
+
+STAGE_VERSION = 2  # raised whenever a stage's output changes for the same settings and weights
+
+NUM_TIMESTEPS = 1000  # of weights whose config does not say (Karlo's)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One step of the stack as planned for one arm; see `dalle2eval.protocols.Stage`."""
+
+    name: str
+    settings: dict[str, Any]
+    weights: str
+    forward_passes: int
+    seconds_per_image: float
+    image_size: int | None
+    version: int = STAGE_VERSION
+
+
+def conditioning_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
+    """Return the stage that makes z_i (or z_t in its place, or nothing).
+
+    Raises:
+        ValueError: more steps are asked for than the prior has timesteps.
+    """
+    kind = settings["conditioning"]
+    clip = manifest.part("clip").identity
+    if kind != "prior":
+        return Stage(
+            name="conditioning",
+            settings={"conditioning": kind},
+            weights=clip if kind == "text-embedding" else "",
+            forward_passes=1 if kind == "text-embedding" else 0,
+            seconds_per_image=0.001,
+            image_size=None,
+        )
+    part = manifest.part(prior_part(settings))
+    used = ("conditioning", "prior", "prior_steps", "prior_guidance_scale", "prior_candidates")
+    calls = _network_calls("prior", settings, part) * settings["prior_candidates"]
+    return Stage(
+        name="conditioning",
+        settings={name: settings[name] for name in used}
+        | _changed(manifest, settings, "prior_sampler"),
+        weights=f"{clip}+{part.identity}",
+        forward_passes=1 + calls,
+        seconds_per_image=0.0008 * calls,
+        image_size=None,
+    )
+
+
+def prior_part(settings: Mapping[str, Any]) -> str:
+    """Return which part of the weights is the chosen prior."""
+    return {"x0": "prior", "eps": "prior-eps"}[settings["prior"]]
+
+
+def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
+    """Return the stage that makes the smallest pictures.
+
+    Raises:
+        ValueError: settings contradict each other, or these weights cannot do what is asked.
+    """
+    part = manifest.part("decoder")
+    _check_decoder(manifest, part, settings)
+    used = ("guidance_scale", "decoder_steps", "decoder_eta")
+    chosen = {name: settings[name] for name in used} | _steering(manifest, settings)
+    calls = _network_calls("decoder", settings, part)
+    steered = calls + 1 if settings["clip_guidance_scale"] else 0  # CLIP's, and that of the caption
+    return Stage(
+        name="decoder",
+        # Without z_i the decoder must be told so: zeros are not the null embedding.
+        settings={**chosen, "null_z": settings["conditioning"] == "caption"},
+        weights=_clip_of_the_decoder(manifest, part, settings) + part.identity,
+        forward_passes=calls + steered,
+        seconds_per_image=0.007 * calls * _pictures_a_call(settings) + 0.003 * steered,
+        image_size=part.config["image_size"],
+    )
+
+
+def _steering(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the decoder's later settings, those alone that change what it draws."""
+    names = ["decoder_sampler", "clip_guidance_scale", "threshold"]
+    if settings["guidance_scale"] != 1:
+        names += ["guidance_interval", "guidance_rescale"]
+    chosen = _changed(manifest, settings, *names)
+    if settings["threshold"] == "dynamic":
+        chosen["threshold_quantile"] = settings["threshold_quantile"]
+    return chosen
+
+
+def _changed(manifest: Manifest, settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    defaults = defaults_of(manifest)
+    return {name: settings[name] for name in names if settings[name] != defaults[name]}
+
+
+def _clip_of_the_decoder(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> str:
+    """Return CLIP's identity, to stand before the decoder's, where the decoder asks CLIP."""
+    # Karlo's decoder reads the states of CLIP's text tower.
+    asks = part.kind == "karlo-decoder" or settings["clip_guidance_scale"]
+    return f"{manifest.part('clip').identity}+" if asks else ""
+
+
+def _pictures_a_call(settings: Mapping[str, Any]) -> float:
+    """Return how many pictures a call draws for each that is asked for: guidance needs two."""
+    if settings["guidance_scale"] == 1:
+        return 1.0
+    first, last = ends(settings["guidance_interval"])
+    return 1 + min((last - first + 1) / NUM_TIMESTEPS, 1.0)
+
+
+def _check_decoder(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> None:
+    sampler, eta = settings["decoder_sampler"], settings["decoder_eta"]
+    if eta and sampler != "ddim":
+        raise ValueError(f"decoder_eta is {eta:g}; it is of ddim, so with {sampler} set it 0")
+    unet = part.config.get("unet", {})
+    learned = part.kind == "karlo-decoder" or unet.get("learned_variance", False)
+    if sampler == "ddpm-learned" and not learned:
+        raise ValueError(
+            f"decoder_sampler is 'ddpm-learned', and the decoder of {manifest.name!r} has learned "
+            "no variance; take ddpm"
+        )
+    if settings["clip_guidance_scale"] and manifest.part("clip").kind != "clip":
+        raise ValueError(
+            f"clip_guidance_scale is {settings['clip_guidance_scale']:g}, and the CLIP of "
+            f"{manifest.name!r} has no image encoder; set it 0"
+        )
+
+
+def _network_calls(stage: str, settings: Mapping[str, Any], part: Part) -> int:
+    """Return how often a sampler asks its network for one sample; guidance's halves are one call.
+
+    Raises:
+        ValueError: that is more often than there are timesteps.
+    """
+    steps, sampler = settings[f"{stage}_steps"], settings[f"{stage}_sampler"]
+    calls = 2 * steps - 1 if sampler == "heun" else steps
+    available = part.config.get("num_timesteps", NUM_TIMESTEPS)
+    if calls > available:
+        most = (available + 1) // 2 if sampler == "heun" else available
+        raise ValueError(f"{stage}_steps is {steps}; with {sampler} at most {most} are allowed")
+    return int(calls)
+
+
+def upsampler_stage(manifest: Manifest, name: str, settings: Mapping[str, Any]) -> Stage:
+    """Return the stage ``upsampler_256`` or ``upsampler_1024``."""
+    part = manifest.part(name.replace("_", "-"))
+    size = part.config["high_size"]
+    steps = settings[f"{name}_steps"]
+    return Stage(
+        name=name,
+        settings={"steps": steps},
+        weights=part.identity,
+        forward_passes=steps,
+        seconds_per_image=5e-7 * size * size * steps,
+        image_size=size,
+    )
