@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dalle2eval.api import plan, report, run, sample, train
+    from dalle2eval.comparing import compare
     from dalle2eval.scoring import score
 
-__all__ = ["plan", "report", "run", "sample", "score", "train"]
+__all__ = ["compare", "plan", "report", "run", "sample", "score", "train"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the front door when one of its functions is first asked for (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'dalle2eval' has no attribute {name!r}")
-    from dalle2eval import api, scoring
+    from dalle2eval import api, comparing, scoring
 
-    return getattr(scoring if name == "score" else api, name)
+    return getattr({"score": scoring, "compare": comparing}.get(name, api), name)

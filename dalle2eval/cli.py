@@ -10,7 +10,16 @@ import sys
 
 import typer
 
-from dalle2eval.commands import drawing, gating, looking, running, scoring, training, weights
+from dalle2eval.commands import (
+    comparing,
+    drawing,
+    gating,
+    looking,
+    running,
+    scoring,
+    training,
+    weights,
+)
 from dalle2eval.console import guard
 
 app = typer.Typer(
@@ -30,6 +39,7 @@ COMMANDS = {
     "sample": drawing.sample,
     "score": scoring.score,
     "report": scoring.report,
+    "compare": comparing.compare,
     "train": training.train,
     "list": looking.list_,
     "describe": looking.describe,

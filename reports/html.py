@@ -21,6 +21,15 @@ from reports.answer import answer
 from reports.cautions import cautions
 from reports.facts_text import MAX_LENGTH, shorten
 from reports.failures import probe_failures
+from reports.flips import (
+    LOST,
+    WON,
+    FlipRow,
+    ProbeFlips,
+    compares_sides,
+    find_flips,
+    flip_rows,
+)
 from reports.forest import forests
 from reports.gallery import picture_groups
 from reports.number_text import duration
@@ -37,7 +46,8 @@ _BRACKETS = re.compile(r"(\([^()]*\))")
 def html(run: RunRecord) -> str:
     """Return the whole page."""
     thumbnails = Thumbnails(run.folder)
-    groups = picture_groups(run, thumbnails)  # before the failures: they matter more to the budget
+    flips = _flips(run, thumbnails)  # first what one asks for: the page's budget is spent in order
+    groups = picture_groups(run, thumbnails)
     probes = probe_failures(run, thumbnails)
     page = {
         "run": run,
@@ -47,6 +57,7 @@ def html(run: RunRecord) -> str:
         "plots": guidance_plots(run),
         "curve": guidance_curve(run),
         "forests": forests(run),
+        "flips": flips,
         "groups": groups,
         "breakdowns": breakdowns(run),
         "probes": probes,
@@ -56,6 +67,18 @@ def html(run: RunRecord) -> str:
         **_browser(run),
     }
     return _engine().get_template("report.html.j2").render(page)
+
+
+def _flips(
+    run: RunRecord, thumbnails: Thumbnails
+) -> list[tuple[ProbeFlips, list[tuple[str, tuple[FlipRow, ...]]]]]:
+    """Return each probe's flips with the pictures of both directions; none in other runs."""
+    if not compares_sides(run):
+        return []
+    return [
+        (found, [(way, flip_rows(run, found, way, thumbnails)) for way in (LOST, WON)])
+        for found in find_flips(run)
+    ]
 
 
 def _browser(run: RunRecord) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from reports.answer import Answer, answer
 from reports.cautions import cautions
+from reports.facts_text import shorten
+from reports.flips import LOST, SHOWN, WON, ProbeFlips, compares_sides, find_flips
 from reports.number_text import duration
 from reports.pictures import Thumbnails
 from reports.run_record import RunRecord
@@ -25,6 +27,7 @@ def markdown(run: RunRecord) -> str:
         f"# {_text(run.plan.question)}",
         *_answer(answer(run)),
         *(part for table in arm_tables(run) for part in _table(table)),
+        *_flips(run),
         "## Cautions, and what was left out",
         _list(cautions(run, Thumbnails(run.folder))) or "Nothing was left out.",
         "## Cost and provenance",
@@ -50,6 +53,32 @@ def _table(table: ArmTable) -> list[str]:
     lines = [_line(head), _line(["---"] * len(head)), *map(_line, rows)]
     notes = [f"({letter}) {_text(text)}" for letter, text in table.footnotes]
     return [f"## {_text(table.title)}", "\n".join(lines), *notes]
+
+
+def _flips(run: RunRecord) -> list[str]:
+    """Return what changed sides in a comparison, a list a probe and direction."""
+    if not compares_sides(run):
+        return []
+    parts = ["## Flips"]
+    for found in find_flips(run):
+        counts = f"{found.told(LOST)}, {found.told(WON)}, of {found.n} judged on both sides"
+        parts.append(f"**{_text(found.title)}** ({found.metric}): {_text(counts)}.")
+        parts += [
+            f"{_text(found.told(way).capitalize())}:\n\n{_list(lines)}"
+            for way in (LOST, WON)
+            if (lines := _flip_lines(run, found, way))
+        ]
+    return parts
+
+
+def _flip_lines(run: RunRecord, found: ProbeFlips, way: str) -> list[str]:
+    flips = found.of(way)
+    lines = [
+        f"{shorten(run.prompts[flip.key.prompt_id].text)} (seed {flip.key.seed}): "
+        f"{flip.reference_read or 'not told'} → {flip.arm_read or 'not told'}"
+        for flip in flips[:SHOWN]
+    ]
+    return [*lines, f"{len(flips) - SHOWN} more: summary.json"] if len(flips) > SHOWN else lines
 
 
 def _arrow(column: Column) -> str:

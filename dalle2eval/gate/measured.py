@@ -61,7 +61,7 @@ def measured_arms(run: RunRecord) -> dict[str, ArmMeasured]:
     Raises:
         InputError: ``contributions.parquet`` is missing, damaged or of a metric that is unknown.
     """
-    contributed = _read_contributions(run.folder / "contributions.parquet")
+    contributed = read_contributions(run.folder / "contributions.parquet")
     keys = frozenset(
         SampleKey(prompt_id=prompt.id, seed=seed)
         for prompt in run.plan.prompts
@@ -106,7 +106,12 @@ def _scores_by_metric(run: RunRecord) -> dict[tuple[str, str], dict[SampleKey, f
     return found
 
 
-def _read_contributions(path: Path) -> dict[tuple[str, str], dict[SampleKey, float]]:
+def read_contributions(path: Path) -> dict[tuple[str, str], dict[SampleKey, float]]:
+    """Return what each image contributed to the metrics over sets, by (arm, metric).
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
     found: dict[tuple[str, str], dict[SampleKey, float]] = {}
     for row in read_rows(path, COLUMNS):
         key = SampleKey(prompt_id=row["prompt_id"], seed=row["seed"])
