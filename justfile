@@ -24,3 +24,7 @@ test-newest python="3.13":
 format:
     ruff format
     ruff check --fix
+
+# Write down which manifests are the bundled ones, after a training into the package.
+seal-weights:
+    cd reference_model/weights && sha256sum */manifest.json > SHA256SUMS

@@ -6,13 +6,13 @@ Nothing heavy is imported until it is opened: names, hashes and settings come fr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ablations.checking import Tables
 from ablations.plan import Judges, ProbeUse
-from ablations.resolving import Tables
 from ablations.tasks import source_hash
 from ablations.workshop import Judge, Workshop
 from dalle2eval.features import extractor_label
@@ -22,7 +22,15 @@ from dalle2eval.protocols import TextToImage
 from dalle2eval.records import InputError, Plan
 from reference_model.dalle2 import DALLE2, load
 from reference_model.embedder import load_clip
-from reference_model.manifest import available, read_manifest, user_folder, verify
+from reference_model.manifest import (
+    CheckpointError,
+    available,
+    read_manifest,
+    released,
+    user_folder,
+    verify,
+    verify_release,
+)
 
 DEVICES = ("auto", "cpu", "cuda")
 JUDGE = "scenes-judge"
@@ -51,35 +59,63 @@ def told_plainly() -> Iterator[None]:
 
 
 def list_weights() -> dict[str, dict[str, Any]]:
-    """Return every set of weights with its folder and its parts' hashes and parameters' origin."""
-    found = {}
-    for name, folder in available().items():
+    """Return every set of weights: its folder, its parts' hashes, and why it is damaged, if so."""
+    return {name: {"folder": str(at), **_parts_of(at)} for name, at in available().items()}
+
+
+def _parts_of(folder: Path) -> dict[str, Any]:
+    """Return the parts of a set of weights; one that cannot be read must not hide the others."""
+    try:
         parts = read_manifest(folder).parts
-        found[name] = {
-            "folder": str(folder),
-            "parts": {
-                key: {"kind": part.kind, "sha256": part.sha256} for key, part in parts.items()
-            },
+    except CheckpointError as error:
+        return {"parts": {}, "damaged": str(error)}
+    return {
+        "parts": {
+            key: {"kind": part.kind, "sha256": part.sha256, "identity": part.identity}
+            for key, part in parts.items()
         }
-    return found
+    }
 
 
 def list_models() -> list[str]:
     """Return the names of the weights that can draw pictures."""
-    return [name for name in available() if "decoder" in read_manifest(name).parts]
+    return [name for name, weights in list_weights().items() if "decoder" in weights["parts"]]
+
+
+def expected_weights() -> list[str]:
+    """Return the names of all weights that are here or belong here: bundled ones may be gone.
+
+    Raises:
+        InputError: the list of the bundled weights is missing.
+    """
+    with told_plainly():
+        return list(dict.fromkeys([*released(), *available()]))
 
 
 def verify_weights(name: str) -> list[str]:
     """Check every part of a set of weights against its hash and return the parts' names.
 
     Raises:
-        InputError: there are no such weights, or a file is missing, cut or altered.
+        InputError: there are no such weights, a file is missing, cut or altered, or a bundled
+            manifest was edited.
     """
     with told_plainly():
+        verify_release(name)
         manifest = read_manifest(name)
         for part in manifest.parts:
             verify(manifest, part)
         return list(manifest.parts)
+
+
+def examine_weights(names: Iterable[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return the parts of the weights that are whole, and what is wrong with the others."""
+    whole, problems = {}, {}
+    for name in names:
+        try:
+            whole[name] = verify_weights(name)
+        except InputError as error:
+            problems[name] = str(error)
+    return whole, problems
 
 
 def import_weights(folder: Path, name: str) -> Path:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from dalle2eval.records import InputError
 
 MEGABYTE = 2**20
 
@@ -29,7 +32,8 @@ def _attempt(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return {"ok": True, **check()}
     except Exception as error:
-        return {"ok": False, "problem": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        return {"ok": False, "problem": " ".join(f"{kind}{error}".split())[:300]}
 
 
 def _torch() -> dict[str, Any]:
@@ -63,19 +67,29 @@ def _fonts() -> dict[str, Any]:
 
 
 def _weights() -> dict[str, Any]:
-    from ablations.catalogue import list_weights, verify_weights
+    from ablations.catalogue import examine_weights, expected_weights
 
-    return {name: f"{len(verify_weights(name))} parts whole" for name in list_weights()}
+    whole, problems = examine_weights(expected_weights())
+    found = {name: f"{len(parts)} parts whole" for name, parts in whole.items()}
+    return {"ok": not problems, **found, **problems}
 
 
 def _store() -> dict[str, Any]:
-    from dalle2eval.store import default_store
+    from dalle2eval.store import check_writable, default_store
 
     root = default_store()
-    size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
-    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    check_writable(root, "DALLE2EVAL_STORE or --store")
     return {
         "place": str(root),
-        "size_mb": round(size / MEGABYTE, 1),
-        "free_mb": shutil.disk_usage(there).free // MEGABYTE,
+        "size_mb": round(_bytes_in(root) / MEGABYTE, 1),
+        "free_mb": shutil.disk_usage(root).free // MEGABYTE,
     }
+
+
+def _bytes_in(root: Path) -> int:
+    """Add up what lies in a folder, where a run at work may take files away meanwhile."""
+    size = 0
+    for path in root.rglob("*"):
+        with contextlib.suppress(OSError):
+            size += path.stat().st_size if path.is_file() else 0
+    return size

@@ -41,8 +41,8 @@ class ClipEmbedder:
 
     @property
     def weights(self) -> str:
-        """SHA-256 of the weights."""
-        return self._manifest.part("clip").sha256
+        """SHA-256 of the weights with their architecture and vocabulary."""
+        return self._manifest.part("clip").identity
 
     @property
     def dimension(self) -> int:

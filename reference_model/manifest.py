@@ -2,13 +2,16 @@
 
     weights/<name>/manifest.json        {"format", "name", "parts": {part: {kind, file, sha256,
     config, ...}}} weights/<name>/<part>.safetensors
+    weights/SHA256SUMS                  of each bundled manifest, as `sha256sum` writes them
 
 A plan needs hashes, not weights, so it can be made (and found to be cached) without loading torch.
+A part's tensors are nothing without its architecture and vocabulary, so its identity is over all
+three; and since anybody can edit a manifest, those of the bundled weights stand in a committed
+list, which also tells when bundled weights are gone.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -16,8 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reference_model.spelling import nearest
+
 FORMAT = 1
 BUNDLED = Path(__file__).parent / "weights"
+SUMS = "SHA256SUMS"  # of the bundled manifests; `just seal-weights` writes it after a training
+MANIFEST = "manifest.json"
 
 
 class CheckpointError(ValueError):
@@ -37,6 +44,13 @@ class Part:
     config: dict[str, Any]
     vocabulary: tuple[int, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 over all that decides what the network computes: file, config, vocabulary."""
+        decisive = [self.kind, self.sha256, self.config, self.vocabulary]
+        canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +92,7 @@ def available() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for root in (BUNDLED, user_folder()):
         if root.is_dir():
-            for path in sorted(root.glob("*/manifest.json")):
+            for path in sorted(root.glob(f"*/{MANIFEST}")):
                 found.setdefault(path.parent.name, path.parent)
     return found
 
@@ -91,17 +105,16 @@ def read_manifest(name: str | Path) -> Manifest:
     """
     known = available()
     folder = known.get(str(name)) or Path(name)
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     if not path.is_file():
-        near = difflib.get_close_matches(str(name), known) or sorted(known)
-        raise CheckpointError(f"no weights named {str(name)!r}; there are: {', '.join(near)}")
+        raise CheckpointError(f"no weights named {str(name)!r}{nearest(str(name), known)}")
     try:
         data = json.loads(path.read_text())
         if data["format"] != FORMAT:
             raise CheckpointError(f"{path}: format {data['format']}; this release reads {FORMAT}")
         parts = {key: _part(value, path) for key, value in data["parts"].items()}
         return Manifest(name=data["name"], folder=folder, parts=parts)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path} is damaged: {error}") from None
@@ -109,11 +122,55 @@ def read_manifest(name: str | Path) -> Manifest:
 
 def _part(data: dict[str, Any], path: Path) -> Part:
     part = Part(**{**data, "vocabulary": tuple(data.get("vocabulary", ()))})
+    texts = (part.kind, part.file, part.sha256)
+    if not isinstance(part.config, dict) or not all(isinstance(text, str) for text in texts):
+        raise CheckpointError(f"{path} is damaged: kind, file and sha256 are texts, config is not")
     if Path(part.file).name != part.file:
         raise CheckpointError(
             f"{path}: file {part.file!r} must be a plain name beside the manifest"
         )
     return part
+
+
+def released() -> dict[str, str]:
+    """Return the SHA-256 of every bundled manifest by the name of its weights.
+
+    Raises:
+        CheckpointError: the committed list is missing or damaged.
+    """
+    path = BUNDLED / SUMS
+    try:
+        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        return {Path(file).parent.name: digest for digest, file in rows}
+    except (OSError, ValueError):
+        raise CheckpointError(
+            f"{path} is missing or damaged, so the bundled weights cannot be checked; "
+            "reinstall the package"
+        ) from None
+
+
+def verify_release(name: str) -> None:
+    """Check that bundled weights are there and that nobody edited their manifest.
+
+    Weights that are not bundled pass: nobody wrote down what they should be.
+
+    Raises:
+        CheckpointError: they are gone, or their manifest is not the one of the committed list.
+    """
+    expected = released().get(name)
+    if expected is None:
+        return
+    path = BUNDLED / name / MANIFEST
+    if not path.is_file():
+        raise CheckpointError(
+            f"the bundled weights {name!r} are gone: {path} is missing; reinstall the package"
+        )
+    found = file_sha256(path)
+    if found != expected:
+        raise CheckpointError(
+            f"{path} was edited: sha256 {found[:16]}, {SUMS} has {expected[:16]}; reinstall the "
+            "package (after a training of your own: just seal-weights)"
+        )
 
 
 def file_sha256(path: Path) -> str:

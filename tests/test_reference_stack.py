@@ -261,7 +261,7 @@ def test_a_damaged_manifest_is_one_clear_error(tmp_path, text):
 
 
 def test_unknown_weights_name_a_near_match():
-    with pytest.raises(CheckpointError, match="there are: tiny"):
+    with pytest.raises(CheckpointError, match='did you mean "tiny"'):
         load("tinny")
 
 

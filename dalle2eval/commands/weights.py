@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dalle2eval.commands.options import AsJson
-from dalle2eval.console import put_json, say, say_table
+from dalle2eval.console import BAD_INPUT, PASSED, put_json, say, say_table
 
 weights_app = typer.Typer(
     help="List, add and verify weights.", no_args_is_help=True, rich_markup_mode=None
@@ -30,6 +30,9 @@ def weights_list(*, as_json: AsJson = False) -> None:
         for part, facts in weights["parts"].items()
     ]
     say_table(rows, ("weights", "part", "kind", "sha256"))
+    for name, weights in found.items():
+        if "damaged" in weights:
+            say(f"{name}: damaged: {weights['damaged']}")
 
 
 @weights_app.command("add")
@@ -83,16 +86,19 @@ def weights_verify(
     *,
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]")] = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Check weights against their hashes.
 
     All, or those named.
     """
-    from ablations.catalogue import list_weights, verify_weights
+    from ablations.catalogue import examine_weights, expected_weights
 
-    whole = {name: verify_weights(name) for name in names or list_weights()}
-    if as_json:
+    whole, problems = examine_weights(names or expected_weights())
+    for problem in problems.values():
+        say(f"error: {problem}")
+    if as_json and not problems:
         put_json(whole)
-        return
-    for name, parts in whole.items():
-        say(f"{name}: whole ({', '.join(parts)})")
+    elif not as_json:
+        for name, parts in whole.items():
+            say(f"{name}: whole ({', '.join(parts)})")
+    return BAD_INPUT if problems else PASSED
