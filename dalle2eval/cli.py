@@ -18,6 +18,7 @@ from dalle2eval.commands import (
     running,
     scoring,
     training,
+    voting,
     weights,
 )
 from dalle2eval.console import guard
@@ -45,7 +46,7 @@ COMMANDS = {
     "describe": looking.describe,
     "doctor": looking.doctor,
 }
-GROUPS = {"weights": weights.weights_app, "gate": gating.gate_app}
+GROUPS = {"weights": weights.weights_app, "gate": gating.gate_app, "vote": voting.vote_app}
 
 for name, command in COMMANDS.items():
     app.command(name)(command)
