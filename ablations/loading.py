@@ -19,6 +19,7 @@ from ablations.suite import (
     ModelChoice,
     PromptChoice,
     ReferenceImages,
+    Scale,
     Showcase,
     Suite,
 )
@@ -36,7 +37,10 @@ _PARTS: dict[str, type[BaseModel]] = {
     "reference_images": ReferenceImages,
     "arms": Arm,
     "cost": Cost,
+    "scales": Scale,
 }
+
+AS_WRITTEN = "quick"  # the scale of a suite as it is written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +66,25 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     return f"; allowed: {', '.join(known[:30])}" if known else ""
 
 
-def load_suite(name_or_file: str, overrides: Sequence[str] = ()) -> LoadedSuite:
-    """Read a built-in suite or a file, apply ``--set PATH=VALUE`` and validate the result.
+def load_suite(
+    name_or_file: str, overrides: Sequence[str] = (), scale: str | None = None
+) -> LoadedSuite:
+    """Read a built-in suite or a file, bring it to a scale, and apply ``--set PATH=VALUE``.
+
+    Args:
+        name_or_file: a built-in suite's name, or a YAML file.
+        overrides: ``PATH=VALUE`` for any field; they have the last word.
+        scale: one of the suite's ``scales``; ``quick`` and None take it as it is written.
 
     Raises:
-        InputError: no such suite, not a suite, or an override that fits nothing.
+        InputError: no such suite or scale, not a suite, or an override that fits nothing.
     """
     path = _find(name_or_file)
     document = read_document(_read_text(path), _origin(path))
     if not isinstance(document.data, dict):
         raise document.error((), "a suite is a mapping that begins with `question:`")
+    if scale is not None:
+        _bring_to_scale(document, path.stem, scale)
     for override in overrides:
         _apply(override, document)
     return LoadedSuite(name=path.stem, suite=_validate(document), document=document)
@@ -107,6 +120,22 @@ def _read_text(path: Path) -> str:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start})") from None
+
+
+def _bring_to_scale(document: Document, name: str, scale: str) -> None:
+    """Put a scale's numbers in the place of the suite's own."""
+    scales = {str(key): chosen for key, chosen in _validate(document).scales.items()}
+    if scale == AS_WRITTEN:
+        return
+    if scale not in scales:
+        allowed = ", ".join([*scales, AS_WRITTEN])
+        raise InputError(f'--scale {scale}: suite "{name}" has no such scale; allowed: {allowed}')
+    chosen, data = scales[scale], document.data
+    data["prompts"]["n"] = chosen.n
+    data["samples_per_prompt"] = chosen.samples_per_prompt
+    data["cost"] = chosen.cost.model_dump()
+    for path in (("prompts", "n"), ("samples_per_prompt",), ("cost",)):
+        _move_places(document, path, document.place(("scales", scale, path[-1])))
 
 
 def _apply(override: str, document: Document) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from ablations.effects import check_drawable, check_effects
 from ablations.loading import LoadedSuite, nearest
 from ablations.located_yaml import Path
 from ablations.suite import ArmName, Suite
@@ -84,8 +85,11 @@ def resolve(
     suite = loaded.suite
     _check_tables(loaded, tables)
     seed = suite.seed if choice.seed is None else choice.seed
-    arms = _choose(_expand_arms(loaded, planner), choice.arms)
+    expanded, place = _expand_arms(loaded, planner), _places(suite)
+    arms = _choose(expanded, choice.arms)
+    check_drawable(loaded, planner, arms, place)
     _check_sizes(loaded, planner, arms[0])
+    check_effects(loaded, planner, expanded, place)
     return Plan(
         suite=loaded.name,
         question=suite.question,
@@ -199,6 +203,11 @@ def _expand_arms(loaded: LoadedSuite, planner: Planner) -> tuple[ArmSpec, ...]:
                 settings=_settings(loaded, planner, name, {**inherited, **changes}),
             )
     return tuple(specs.values())
+
+
+def _places(suite: Suite) -> dict[str, Path]:
+    """Return where each arm, grids expanded, stands in the suite."""
+    return {arm: ("arms", name) for name in suite.arms for arm, _ in _grid(suite, name)}
 
 
 def _inherited(loaded: LoadedSuite, name: str) -> dict[str, Any]:

@@ -105,8 +105,19 @@ class Cost(_Part):
     memory_mb: int = Field(gt=0)
 
 
+class Scale(_Part):
+    """How much of the suite is drawn at a scale: what it puts in place of the suite's own."""
+
+    n: int = Field(ge=1, le=100_000)
+    samples_per_prompt: int = Field(ge=1, le=64)
+    cost: Cost
+
+
 class Suite(_Part):
-    """One question in YAML."""
+    """One question in YAML.
+
+    The suite as it is written is its scale ``quick``; ``scales`` says what is more, or less.
+    """
 
     question: Line
     finding: Finding | None = None
@@ -122,3 +133,4 @@ class Suite(_Part):
     primary_metric: Line | None = None
     probes: list[Line] = Field(default_factory=list, max_length=100)
     cost: Cost | None = None
+    scales: dict[Literal["smoke", "full"], Scale] = Field(default_factory=dict)

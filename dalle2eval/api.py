@@ -36,6 +36,7 @@ class Request:
         arms: only these; all when empty.
         limit: of scored prompts an arm.
         seed: the first seed, in place of the suite's.
+        scale: how much is drawn: ``quick`` (as the suite is written), or what its ``scales`` hold.
         device: ``auto``, ``cpu`` or ``cuda``.
         store: folder of the artefacts; see `dalle2eval.store.default_store`.
     """
@@ -45,6 +46,7 @@ class Request:
     arms: tuple[str, ...] = ()
     limit: int | None = None
     seed: int | None = None
+    scale: str | None = None
     device: str = "auto"
     store: str | Path | None = None
 
@@ -305,7 +307,7 @@ def _prepare(request: Request) -> _Prepared:
     from dalle2eval.prompts import load_prompts
 
     check_device(request.device)
-    loaded = load_suite(request.suite, request.overrides)
+    loaded = load_suite(request.suite, request.overrides, request.scale)
     with told_plainly():
         model = open_model(loaded.suite.model.name, request.device)
         judge = find_judge()
@@ -332,7 +334,7 @@ def _announce(request: Request, progress: TextIO) -> None:
     """Say at once what is asked and what it costs by its own account; the plan knows better."""
     from ablations.loading import load_suite
 
-    suite = load_suite(request.suite, request.overrides).suite
+    suite = load_suite(request.suite, request.overrides, request.scale).suite
     cost = f" (whole: {suite.cost.minutes:g} min on two CPU cores)" if suite.cost else ""
     _tell(progress, f"{suite.question}{cost}")
 

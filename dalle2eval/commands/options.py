@@ -14,6 +14,9 @@ Overrides = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Set a field, as model.decoder_steps=2."),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many prompts an arm.")]
+Scale = Annotated[
+    str | None, typer.Option(metavar="NAME", help="How much is drawn: smoke, quick or full.")
+]
 Seed = Annotated[
     int | None, typer.Option(min=0, max=2**31 - 1, help="First seed, in place of the suite's.")
 ]

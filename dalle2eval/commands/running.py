@@ -15,6 +15,7 @@ from dalle2eval.commands.options import (
     Limit,
     Overrides,
     Quiet,
+    Scale,
     Seed,
     StoreFolder,
     Suite,
@@ -32,6 +33,7 @@ def run(
     overrides: Overrides = None,
     limit: Limit = None,
     seed: Seed = None,
+    scale: Scale = None,
     device: Device = "auto",
     store: StoreFolder = None,
     as_json: AsJson = False,
@@ -43,7 +45,9 @@ def run(
     """
     from dalle2eval import api
 
-    choices = suite_choices(arm, overrides, limit=limit, seed=seed, device=device, store=store)
+    choices = suite_choices(
+        arm, overrides, limit=limit, seed=seed, scale=scale, device=device, store=store
+    )
     folder = api.run(suite, out=out, progress=None if quiet else sys.stderr, **choices)
     summary = api.read_summary(folder)
     if as_json:
@@ -66,9 +70,11 @@ def plan(
     overrides: Overrides = None,
     limit: Limit = None,
     seed: Seed = None,
+    scale: Scale = None,
     device: Device = "auto",
     store: StoreFolder = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Say what a run would take; do nothing.
 
@@ -76,16 +82,19 @@ def plan(
     """
     from dalle2eval import api
 
-    choices = suite_choices(arm, overrides, limit=limit, seed=seed, device=device, store=store)
+    choices = suite_choices(
+        arm, overrides, limit=limit, seed=seed, scale=scale, device=device, store=store
+    )
     forecast = api.plan(suite, **choices)
     if as_json:
         put_json(forecast)
         return
-    columns = ("units", "cached", "images", "forward_passes")
-    rows = [(stage, *(row[c] for c in columns)) for stage, row in forecast["stages"].items()]
-    say(f"{forecast['suite']}: {forecast['question']}")
-    say(f"arms: {', '.join(forecast['arms'])}")
-    say_table(rows, ("to make", "units", "cached", "images", "network passes"))
+    if not quiet:
+        columns = ("units", "cached", "images", "forward_passes")
+        rows = [(stage, *(row[c] for c in columns)) for stage, row in forecast["stages"].items()]
+        say(f"{forecast['suite']}: {forecast['question']}")
+        say(f"arms: {', '.join(forecast['arms'])}")
+        say_table(rows, ("to make", "units", "cached", "images", "network passes"))
     say(
         f"{forecast['units']} units, {forecast['cached']} of them in {forecast['store']}; "
         f"{forecast['pictures']} pictures, ETA {forecast['eta_s']:.0f} s on two CPU cores"
