@@ -33,6 +33,7 @@ from reports.flips import (
 from reports.forest import forests
 from reports.gallery import picture_groups
 from reports.number_text import duration
+from reports.people import people_studies
 from reports.pictures import Thumbnails
 from reports.plots import guidance_curve, guidance_plots
 from reports.run_record import RunRecord
@@ -54,6 +55,7 @@ def html(run: RunRecord) -> str:
         "images": sorted({counts.asked for counts in run.counts.values()}),
         "answer": answer(run),
         "tables": arm_tables(run),
+        "people": people_studies(run.folder),
         "plots": guidance_plots(run),
         "curve": guidance_curve(run),
         "forests": forests(run),

@@ -13,6 +13,7 @@ from reports.cautions import cautions
 from reports.facts_text import shorten
 from reports.flips import LOST, SHOWN, WON, ProbeFlips, compares_sides, find_flips
 from reports.number_text import duration
+from reports.people import PeopleStudy, people_studies
 from reports.pictures import Thumbnails
 from reports.run_record import RunRecord
 from reports.tables import ArmTable, Cell, Column, arm_tables
@@ -28,6 +29,7 @@ def markdown(run: RunRecord) -> str:
         *_answer(answer(run)),
         *(part for table in arm_tables(run) for part in _table(table)),
         *_flips(run),
+        *(part for study in people_studies(run.folder) for part in _people(study)),
         "## Cautions, and what was left out",
         _list(cautions(run, Thumbnails(run.folder))) or "Nothing was left out.",
         "## Cost and provenance",
@@ -104,6 +106,16 @@ def _cell(cell: Cell) -> str:
         mark = cell.difference.mark
         parts.append(f"{mark.symbol} {mark.word} {cell.difference.text}".rstrip())
     return "<br>".join(parts)
+
+
+def _people(study: PeopleStudy) -> list[str]:
+    """Return what people preferred: a heading, a line a pair of arms, agreement and cautions."""
+    lines = [*(preference.sentence for preference in study.preferences)]
+    if len(study.arms) > 2:  # noqa: PLR2004 - two arms' strengths say nothing more
+        strengths = ", ".join(f"{each.arm} {each.text}" for each in study.strengths)
+        lines.append(f"Strengths in Elo points: {strengths}.")
+    lines.append(f"Agreement of {study.voters} voters (alpha): {study.agreement_text}.")
+    return [f"## What people preferred: {_text(study.asks)}", _list([*lines, *study.notes])]
 
 
 def _facts(run: RunRecord) -> list[str]:
