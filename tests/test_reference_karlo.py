@@ -101,6 +101,9 @@ ARMS = [
     {"conditioning": "text-embedding"},
     {"conditioning": "caption"},
     {"prior_candidates": 2},
+    {"decoder_sampler": "dpm-solver++2m", "prior_sampler": "ddim"},
+    {"decoder_sampler": "heun", "prior_sampler": "heun"},
+    {"guidance_interval": "200-800", "threshold": "dynamic"},
 ]
 
 
