@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from dalle2eval.records import InputError
 
 SUITES_FOLDER = Path(__file__).parent / "suites"
 SUFFIXES = (".yaml", ".yml")
+SHOWN = 60  # characters of a value in a message
+_UNSET = object()
+_SCALED = (("prompts", "n"), ("samples_per_prompt",))  # what a scale changes, besides the cost
 
 # Which part stands at which key, for near matches of a misspelled key.
 _PARTS: dict[str, type[BaseModel]] = {
@@ -44,12 +48,31 @@ AS_WRITTEN = "quick"  # the scale of a suite as it is written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """One field that ``--set`` changed, in words.
+
+    Attributes:
+        path: such as ``model.decoder_steps``.
+        value: what it is now.
+        instead_of: ``the suite says 20``, or that the suite does not set it.
+    """
+
+    path: str
+    value: str
+    instead_of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedSuite:
-    """A valid suite with its name and the document that errors point into."""
+    """A valid suite with its name and the document that errors point into.
+
+    ``overrides`` are the fields that are not as the suite was written.
+    """
 
     name: str
     suite: Suite
     document: Document
+    overrides: tuple[Override, ...] = ()
 
 
 def list_suites() -> list[str]:
@@ -83,11 +106,16 @@ def load_suite(
     document = read_document(_read_text(path), _origin(path))
     if not isinstance(document.data, dict):
         raise document.error((), "a suite is a mapping that begins with `question:`")
+    written = copy.deepcopy(document.data)
     if scale is not None:
         _bring_to_scale(document, path.stem, scale)
-    for override in overrides:
-        _apply(override, document)
-    return LoadedSuite(name=path.stem, suite=_validate(document), document=document)
+    paths = dict.fromkeys([*_SCALED, *(_apply(override, document) for override in overrides)])
+    return LoadedSuite(
+        name=path.stem,
+        suite=_validate(document),
+        document=document,
+        overrides=tuple(_changes(paths, written, document.data)),
+    )
 
 
 def _find(name_or_file: str) -> Path:
@@ -138,8 +166,30 @@ def _bring_to_scale(document: Document, name: str, scale: str) -> None:
         _move_places(document, path, document.place(("scales", scale, path[-1])))
 
 
-def _apply(override: str, document: Document) -> None:
-    """Set one field of the document, as ``model.decoder_steps=2``."""
+def _changes(paths: Iterable[tuple[str, ...]], written: Any, changed: Any) -> Iterator[Override]:
+    for path in paths:
+        before, now = _value_at(written, path), _value_at(changed, path)
+        if before != now:
+            told = (
+                "the suite does not set it" if before is _UNSET else f"the suite: {_brief(before)}"
+            )
+            yield Override(path=".".join(path), value=_brief(now), instead_of=told)
+
+
+def _value_at(data: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        if not isinstance(data, dict) or key not in data:
+            return _UNSET
+        data = data[key]
+    return data
+
+
+def _brief(value: Any) -> str:
+    return value if isinstance(value, str) and len(value) <= SHOWN else _shown(value)
+
+
+def _apply(override: str, document: Document) -> tuple[str, ...]:
+    """Set one field of the document, as ``model.decoder_steps=2``, and return its path."""
     dotted, equals, text = override.partition("=")
     if not equals or not all(dotted.split(".")):
         raise InputError(f'--set {override}: expected PATH=VALUE, as "model.decoder_steps=2"')
@@ -155,6 +205,7 @@ def _apply(override: str, document: Document) -> None:
     except (yaml.YAMLError, ValueError, RecursionError):
         raise InputError(f"--set {override}: the value is not valid YAML") from None
     _move_places(document, (*parents, last), Place(origin=f"--set {dotted}"))
+    return (*parents, last)
 
 
 def _move_places(document: Document, path: tuple[str, ...], place: Place) -> None:
@@ -195,4 +246,4 @@ def _siblings(path: tuple[Any, ...]) -> list[str]:
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."

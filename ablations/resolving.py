@@ -11,6 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from ablations.checking import (
+    Tables,
+    at,
+    check_expectation,
+    check_sizes,
+    check_tables,
+    primary_metric,
+)
 from ablations.effects import check_drawable, check_effects
 from ablations.loading import LoadedSuite, nearest
 from ablations.located_yaml import Path
@@ -20,6 +28,7 @@ from dalle2eval.records import ALL, ArmSpec, InputError, Plan, Prompt
 
 SMALLEST = 64  # pixels; what a prompt is drawn at when no slice of it asks for more
 
+LOST_REFERENCES = "references_not_run"  # option of a plan; the reports read it
 SHOWCASE = "showcase"  # the tag of prompts that are drawn large for the gallery and never scored
 
 PromptLoader = Callable[[str, int | None], tuple[Prompt, ...]]
@@ -41,14 +50,6 @@ class Planner(Protocol):
 
     def plan_stages(self, settings: Mapping[str, Any], size: int) -> Sequence[Stage]:
         """Return the chain of stages that leads to images of ``size`` pixels."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tables:
-    """What a suite may name: metrics, and probes with the metrics that they give."""
-
-    metrics: frozenset[str]
-    probes: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +84,16 @@ def resolve(
         InputError: a name is unknown or a setting out of range; the message names the place.
     """
     suite = loaded.suite
-    _check_tables(loaded, tables)
+    check_tables(loaded, tables)
     seed = suite.seed if choice.seed is None else choice.seed
     expanded, place = _expand_arms(loaded, planner), _places(suite)
     arms = _choose(expanded, choice.arms)
+    primary = primary_metric(loaded, tables)
+    check_expectation(loaded, tables, expanded)
     check_drawable(loaded, planner, arms, place)
-    _check_sizes(loaded, planner, arms[0])
+    prompts = _all_prompts(loaded, load_prompts, choice.limit)
+    tags = {tag for prompt in load_prompts(suite.prompts.set, None) for tag in prompt.tags}
+    check_sizes(loaded, lambda size: planner.plan_stages(arms[0].settings, size), tags)
     check_effects(loaded, planner, expanded, place)
     return Plan(
         suite=loaded.name,
@@ -96,12 +101,16 @@ def resolve(
         finding=suite.finding.model_dump() if suite.finding else None,
         model={"name": planner.name, "weights": planner.weights},
         arms=arms,
-        prompts=_all_prompts(loaded, load_prompts, choice.limit),
+        prompts=prompts,
         seeds=tuple(range(seed, seed + suite.samples_per_prompt)),
         metrics=tuple(dict.fromkeys(suite.metrics)),
         probes=tuple(dict.fromkeys(suite.probes)),
-        primary_metric=_primary(loaded, tables),
-        options={**_options(suite), "judged_by": dict(judged_by)},
+        primary_metric=primary,
+        options={
+            **_options(suite),
+            **_lost_references(expanded, arms),
+            "judged_by": dict(judged_by),
+        },
     )
 
 
@@ -112,14 +121,17 @@ def _options(suite: Suite) -> dict[str, Any]:
     return {"sizes": sizes, "references_per_prompt": suite.reference_images.n_per_prompt}
 
 
-def _check_sizes(loaded: LoadedSuite, planner: Planner, arm: ArmSpec) -> None:
-    suite = loaded.suite
-    asked: list[tuple[Path, int]] = [(("sizes", tag), size) for tag, size in suite.sizes.items()]
-    if suite.showcase is not None:
-        asked.append((("showcase", "size"), suite.showcase.size))
-    for path, size in asked:
-        with _at(loaded, path):
-            planner.plan_stages(arm.settings, size)
+def _lost_references(
+    every: Sequence[ArmSpec], chosen: Sequence[ArmSpec]
+) -> dict[str, dict[str, str]]:
+    """Return, by arm, the reference arm that it has in the suite and that is not run."""
+    declared = {spec.name: spec.reference for spec in every}
+    lost = {
+        spec.name: reference
+        for spec in chosen
+        if spec.reference is None and (reference := declared[spec.name]) is not None
+    }
+    return {LOST_REFERENCES: lost} if lost else {}
 
 
 def _all_prompts(
@@ -128,13 +140,13 @@ def _all_prompts(
     """Return the prompts that are scored, then those of the showcase, known by their tag."""
     choice, showcase = loaded.suite.prompts, loaded.suite.showcase
     n = choice.n if limit is None else min(limit, choice.n or limit)
-    with _at(loaded, ("prompts", "set")):
+    with at(loaded, ("prompts", "set")):
         load_prompts(choice.set, 1)
-    with _at(loaded, ("prompts", "n")):
+    with at(loaded, ("prompts", "n")):
         scored = load_prompts(choice.set, n)
     if showcase is None:
         return scored
-    with _at(loaded, ("showcase", "set")):
+    with at(loaded, ("showcase", "set")):
         shown = load_prompts(showcase.set, showcase.n)
         if {prompt.id for prompt in scored} & {prompt.id for prompt in shown}:
             raise InputError("the showcase and the scored prompts have ids in common")
@@ -144,47 +156,6 @@ def _all_prompts(
 def is_scored(prompt: Prompt) -> bool:
     """Say whether a prompt's images are judged; those of the showcase are only looked at."""
     return SHOWCASE not in prompt.tags
-
-
-class _at:  # noqa: N801  (reads as a statement: with _at(place): ...)
-    """Put the place of a path before an InputError that is raised inside."""
-
-    def __init__(self, loaded: LoadedSuite, path: Path) -> None:
-        self.loaded, self.path = loaded, path
-
-    def __enter__(self) -> None:
-        """Do nothing; the work is in the exit."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, ValueError):
-            raise self.loaded.document.error(self.path, str(error)) from None
-
-
-def _check_tables(loaded: LoadedSuite, tables: Tables) -> None:
-    suite = loaded.suite
-    for field, names, known in (
-        ("metrics", suite.metrics, tables.metrics),
-        ("probes", suite.probes, frozenset(tables.probes)),
-    ):
-        for index, name in enumerate(names):
-            if name not in known:
-                message = f'no {field[:-1]} "{name}"{nearest(name, known)}'
-                raise loaded.document.error((field, index), message)
-
-
-def _primary(loaded: LoadedSuite, tables: Tables) -> str:
-    suite = loaded.suite
-    measured = [*suite.metrics, *(m for probe in suite.probes for m in tables.probes[probe])]
-    if suite.primary_metric is None:
-        if not measured:
-            raise loaded.document.error((), "a suite measures something: give metrics or probes")
-        return measured[0]
-    if suite.primary_metric not in measured:
-        message = (
-            f'"{suite.primary_metric}" is not measured{nearest(suite.primary_metric, measured)}'
-        )
-        raise loaded.document.error(("primary_metric",), message)
-    return suite.primary_metric
 
 
 def _expand_arms(loaded: LoadedSuite, planner: Planner) -> tuple[ArmSpec, ...]:
@@ -208,6 +179,11 @@ def _expand_arms(loaded: LoadedSuite, planner: Planner) -> tuple[ArmSpec, ...]:
 def _places(suite: Suite) -> dict[str, Path]:
     """Return where each arm, grids expanded, stands in the suite."""
     return {arm: ("arms", name) for name in suite.arms for arm, _ in _grid(suite, name)}
+
+
+def arm_names(suite: Suite) -> list[str]:
+    """Return the names of all arms of a suite, grids expanded."""
+    return [name for arm in suite.arms for name, _ in _grid(suite, arm)]
 
 
 def _inherited(loaded: LoadedSuite, name: str) -> dict[str, Any]:

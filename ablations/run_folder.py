@@ -215,7 +215,7 @@ def summary_of(
     Args:
         work: of the run.
         judged: the value of each arm's judging unit, by arm.
-        rest: ``self_tests``, ``cost`` and ``notes``.
+        rest: ``self_tests``, ``counts``, ``cost`` and ``notes``.
     """
     plan = to_json(work.plan)
     head = ("schema_version", "suite", "question", "finding", "primary_metric", "arms")
@@ -224,17 +224,6 @@ def summary_of(
         "fingerprint": work.plan.fingerprint,
         "estimates": [{"arm": a, **row} for a, of in judged.items() for row in of["estimates"]],
         "comparisons": [row for of in judged.values() for row in of["comparisons"]],
-        "counts": {arm.arm.name: _counts(arm.drawn, judged[arm.arm.name]) for arm in work.arms},
         "gallery": gallery_of(work),
         **rest,
     }
-
-
-def _counts(drawn: Iterable[Drawn], judged: Mapping[str, Sequence[Any]]) -> dict[str, int]:
-    """Count samples: unscored are those of which a judge said that it could not tell."""
-    asked = sum(len(one.shard.keys) for one in drawn if one.shard.scored)
-    rows = judged["scores"]
-    unscored = {(row["prompt_id"], row["seed"]) for row in rows if row["value"] is None}
-    touched = {(row["prompt_id"], row["seed"]) for row in rows}
-    scored = len(touched - unscored)
-    return {"asked": asked, "made": asked, "scored": scored, "unscored": asked - scored}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.cost import cost_of
+from ablations.counting import count_samples
 from ablations.events import Events
 from ablations.executors import Done, Executor, load
 from ablations.plan import Work
@@ -156,7 +157,9 @@ def _write_numbers(work: Work, site: Site, events: Events, seconds: float) -> No
     write_table(folder / "contributions.parquet", added, CONTRIBUTIONS)
     events.write("finish", seconds=round(seconds, 2), peak_memory_mb=_peak_memory_mb())
     cost = cost_of(work.units, events.past)
-    summary = summary_of(work, judged, self_tests=tests, cost=cost, notes=list(site.notes))
+    counts = count_samples(work, judged, folder)
+    rest = {"self_tests": tests, "counts": counts, "cost": cost, "notes": list(site.notes)}
+    summary = summary_of(work, judged, **rest)
     write_table(folder / "estimates.parquet", summary["estimates"], ESTIMATES)
     write_table(folder / "comparisons.parquet", summary["comparisons"], COMPARISONS)
     write_json(folder / "summary.json", summary)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,7 +136,6 @@ def _write(work: ScoreWork, site: ScoreSite, made: PassResult, real: PassResult 
     write_table(folder / "scores.parquet", lines, SCORES)
     write_table(folder / "estimates.parquet", rows, ESTIMATES)
     write_table(folder / "comparisons.parquet", [], COMPARISONS)
-    asked = len(work.images.items)
     plan = to_json(work.plan)
     head = ("schema_version", "suite", "question", "finding", "primary_metric", "arms")
     summary = {
@@ -143,13 +143,21 @@ def _write(work: ScoreWork, site: ScoreSite, made: PassResult, real: PassResult 
         "fingerprint": work.plan.fingerprint,
         "estimates": rows,
         "comparisons": [],
-        "counts": {ARM: {"asked": asked, "made": asked, "scored": len(keys), "unscored": len(bad)}},
+        "counts": {ARM: _counts(work, keys, bad)},
         "gallery": _gallery(work, site.folder, made),
         "self_tests": [],
         "cost": _cost(made, real),
         "notes": _notes(work, bad, _bad_reference(work, real)),
     }
     write_json(folder / "summary.json", summary)
+
+
+def _counts(work: ScoreWork, keys: Sequence[SampleKey], bad: Sequence[BadFile]) -> dict[str, Any]:
+    """Count the images: all were made by somebody, the bad ones could not be scored."""
+    asked = len(work.images.items)
+    why = dict(Counter(file.reason for file in bad).most_common())
+    counts = {"asked": asked, "made": asked, "scored": len(keys), "unscored": len(bad)}
+    return {**counts, "unscored_why": why}
 
 
 def _bad_reference(work: ScoreWork, real: PassResult | None) -> tuple[BadFile, ...]:

@@ -7,15 +7,15 @@ model and the prompt sets. Settings of the model stay unknown here: only the mod
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 Size = Literal[64, 256, 1024]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-Expectation = Annotated[
-    Line, StringConstraints(pattern=r"^[\w.]+: .+ (better|worse|higher|lower) than .+$")
-]
+_EXPECTED = r"^([\w.]+): (.+) (?:better|worse|higher|lower) than (.+)$"
+Expectation = Annotated[Line, StringConstraints(pattern=_EXPECTED)]
 # Arm names are folder names and stand in tables: letters that need no care anywhere.
 ArmName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=+-]{0,63}$")]
 
@@ -35,6 +35,14 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class Expected(NamedTuple):
+    """What an expectation names: a metric, an arm, and the arm that it is held against."""
+
+    metric: str
+    arm: str
+    other: str
+
+
 class Finding(_Part):
     """The published finding that the suite tests.
 
@@ -44,6 +52,12 @@ class Finding(_Part):
     says: Line
     source: Line
     expect: Expectation | None = None
+
+    @property
+    def expected(self) -> Expected | None:
+        """Return what ``expect`` names, or None where there is none."""
+        match = re.match(_EXPECTED, self.expect or "")
+        return Expected(*match.groups()) if match else None
 
 
 class ModelChoice(BaseModel):

@@ -59,6 +59,7 @@ class _Prepared:
     weights: Mapping[str, str]
 
 
+    departures: tuple[str, ...]
 def run(
     suite: str,
     *,
@@ -99,7 +100,7 @@ def run(
         workshop=prepared.workshop,
         executor=LocalExecutor(),
         environment=lambda: _environment(prepared, request.device),
-        notes=_notes(),
+        notes=_notes(prepared),
         watcher=watcher_for(progress or sys.stderr, quiet=progress is None),
     )
     run_work(prepared.work, site)
@@ -314,13 +315,15 @@ def _prepare(request: Request) -> _Prepared:
         frozen = resolve(
             loaded,
             model,
+    from ablations.departures import departures
             load_prompts=load_prompts,
             tables=tables(),
-            choice=Choice(arms=request.arms, limit=request.limit, seed=request.seed),
+            choice=choice,
             judged_by=judged_by(judge),
         )
         work = plan_work(frozen, model, judges_for(frozen, judge))
     root = Path(request.store) if request.store is not None else default_store()
+    choice = Choice(arms=request.arms, limit=request.limit, seed=request.seed)
     weights = {model.name: model.weights, judge.name: judge.weights}
     return _Prepared(
         work=work,
@@ -341,13 +344,14 @@ def _announce(request: Request, progress: TextIO) -> None:
 
 def _tell(progress: TextIO, line: str) -> None:
     progress.write(line + "\n")
+        departures=departures(loaded, frozen, choice, load_prompts),
     progress.flush()
 
 
-def _notes() -> list[str]:
+def _notes(prepared: _Prepared) -> list[str]:
     from ablations.catalogue import SHARED_WORLD
 
-    return [SHARED_WORLD]
+    return [*prepared.departures, SHARED_WORLD]
 
 
 def _environment(prepared: _Prepared, device: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def answer(run: RunRecord) -> Answer:
         "zero or the difference did not survive the correction for many comparisons."
     )
     return Answer(
-        headline=headline,
+        headline=" ".join([headline, *uncompared(run)]),
         supporting=tuple(sentence(run, metric) for metric in others),
         explains=explains if size else "",
         finding=_finding(run),
@@ -76,6 +76,18 @@ def sentence(run: RunRecord, metric: str) -> str:
         clauses += _clauses(group, _reference_text(run, metric, style, reference), style)
     text = "; ".join(clauses)
     return f"{_subject(run, metric)}, {text}."
+
+
+def uncompared(run: RunRecord) -> list[str]:
+    """Return a sentence on the arms that stand alone because their reference arm was not run."""
+    arms: dict[str, list[str]] = {}
+    for arm, reference in run.references_not_run.items():
+        arms.setdefault(reference, []).append(arm)
+    return [
+        f"No comparison of {_and(names)}: {'its' if len(names) == 1 else 'their'} reference arm "
+        f"{reference} was not run."
+        for reference, names in arms.items()
+    ]
 
 
 def _compared(run: RunRecord, metric: str) -> list[Comparison]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
+from reports.answer import uncompared
+from reports.facts_text import shorten
 from reports.pictures import Thumbnails
 from reports.run_record import RunRecord
 
@@ -12,9 +15,11 @@ def cautions(run: RunRecord, thumbnails: Thumbnails) -> tuple[str, ...]:
     """Return every caution and omission, one sentence each."""
     return (
         *run.notes,
+        *uncompared(run),
         *_failed_judges(run),
         *_unmeasured(run),
         *_samples(run),
+        *_unreadable(run),
         *_pictures(thumbnails),
     )
 
@@ -42,9 +47,31 @@ def _samples(run: RunRecord) -> list[str]:
     if unscored:
         texts.append(
             f"Samples with a score that no grader could give: {_counted(unscored)}; "
-            "they are in no average."
+            f"they are in no average{_commonest(c.unscored_why for c in run.counts.values())}."
         )
     return texts
+
+
+def _unreadable(run: RunRecord) -> list[str]:
+    """Say how many pictures count as wrong because the exact reader could not read them."""
+    found = [(arm, c.unreadable, c.made) for arm, c in run.counts.items() if c.unreadable]
+    if not found:
+        return []
+    return [
+        f"Pictures that the exact reader could not read count as wrong: {_counted(found)}"
+        f"{_commonest(c.unreadable_why for c in run.counts.values())}."
+    ]
+
+
+def _commonest(reasons: Iterable[Mapping[str, int]]) -> str:
+    """Return the most frequent reason of all arms in brackets; nothing where none is told."""
+    total: Counter[str] = Counter()
+    for told in reasons:
+        total.update(told)
+    if not total:
+        return ""
+    [(reason, count)] = total.most_common(1)
+    return f" (most often, {count} times: {shorten(reason)})"
 
 
 def _counted(found: Sequence[tuple[str, int, int]]) -> str:

@@ -102,6 +102,8 @@ def _cell(cell: Cell) -> str:
     value = f"**{cell.value}**" if cell.best else cell.value
     letters = "".join(f" ({letter})" for letter in cell.footnotes)
     parts = [f"{value}{letters} {cell.interval}, n {cell.n}"]
+    if cell.unreadable:
+        parts.append(cell.unreadable)
     if cell.difference:
         mark = cell.difference.mark
         parts.append(f"{mark.symbol} {mark.word} {cell.difference.text}".rstrip())

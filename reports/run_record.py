@@ -5,8 +5,9 @@ The field names follow docs/design/001-run-folder.md; `reports.reading` fills th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,21 @@ from dalle2eval.records import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of the samples of one arm."""
+    """What became of the samples of one arm.
+
+    Attributes:
+        unscored_why: how many samples each reason left without a score.
+        unreadable: pictures that the exact reader could not read, which counts as wrong; None
+            where it was not counted. ``unreadable_why`` says how many for each reason.
+    """
 
     asked: int
     made: int
     scored: int
     unscored: int
+    unscored_why: Mapping[str, int] = field(default_factory=dict)
+    unreadable: int | None = None
+    unreadable_why: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,5 +144,25 @@ class RunRecord:
                 yield arm, score
 
     @cached_property
+    def references_not_run(self) -> Mapping[str, str]:
+        """Return, by arm, the reference arm that it has in the suite and that was not run."""
+        told = self.plan.options.get("references_not_run")
+        lost = told if isinstance(told, Mapping) else {}
+        return {arm.name: str(lost[arm.name]) for arm in self.arms if arm.name in lost}
+
+    @cached_property
+    def unreadable(self) -> Mapping[tuple[str, str], int]:
+        """Return how many pictures the reader could not read, by (arm, metric)."""
+        return Counter(
+            (arm, score.metric) for arm, score in self.all_scores() if _is_unreadable(score)
+        )
+
+    @cached_property
     def _comparisons(self) -> Mapping[tuple[str, str], Comparison]:
         return {(c.arm, c.metric): c for c in self.comparisons if c.slice == ALL}
+
+
+def _is_unreadable(score: Score) -> bool:
+    """Say whether a grader looked at the picture and could not read it."""
+    detail = score.detail or {}
+    return "why" in detail or ("read" in detail and detail["read"] is None)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from dalle2eval.records import ALL, Comparison, Estimate
+from dalle2eval.records import ALL, ArmSpec, Comparison, Estimate
 from reports.answer import CANNOT_TELL, claimed
 from reports.number_text import NumberStyle, style_for
 from reports.run_record import RunRecord
@@ -25,6 +25,8 @@ class Mark:
     symbol: str
     word: str
 
+
+READABLE = "composition.readable"  # says of itself how many were
 
 MARKS = {
     "better": Mark(kind="better", symbol="▲", word="better"),
@@ -52,6 +54,7 @@ class Cell:
     Attributes:
         number: the value itself, to sort by and to draw; None when it is not known.
         footnotes: letters of the table's footnotes.
+        unreadable: how many of its pictures the reader could not read; they count as wrong.
     """
 
     value: str = ""
@@ -63,6 +66,7 @@ class Cell:
     difference: Difference | None = None
     footnotes: tuple[str, ...] = ()
     number: float | None = None
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +142,7 @@ def _arm_table(run: RunRecord, title: str, metrics: Sequence[str]) -> ArmTable:
     rows = tuple(
         Row(
             name=arm.name,
-            detail=changes_text(arm.changes) if arm.reference else "reference arm",
+            detail=_detail(run, arm),
             cells=tuple(cells[i] for cells in columns),
         )
         for i, arm in enumerate(run.arms)
@@ -149,6 +153,15 @@ def _arm_table(run: RunRecord, title: str, metrics: Sequence[str]) -> ArmTable:
         rows=rows,
         footnotes=tuple((letter, text) for text, letter in notes.texts.items()),
     )
+
+
+def _detail(run: RunRecord, arm: ArmSpec) -> str:
+    """Return what an arm changes, or that it is (or has lost) a reference arm."""
+    lost = run.references_not_run.get(arm.name)
+    if lost is not None:
+        alone = f"no comparison: its reference arm {lost} was not run"
+        return "; ".join(text for text in (changes_text(arm.changes), alone) if text)
+    return changes_text(arm.changes) if arm.reference else "reference arm"
 
 
 def changes_text(changes: Mapping[str, Any]) -> str:
@@ -181,8 +194,17 @@ def _column_cells(run: RunRecord, metric: str, notes: _Footnotes) -> list[Cell]:
     cells = []
     for arm, estimate in zip(run.arms, estimates, strict=True):
         compared = _difference(run.comparison(arm.name, metric), style)
-        cells.append(_cell(estimate, style, best=best, difference=compared, notes=notes))
+        cell = _cell(estimate, style, best=best, difference=compared, notes=notes)
+        cells.append(replace(cell, unreadable=_unreadable(run, arm.name, cell, metric)))
     return cells
+
+
+def _unreadable(run: RunRecord, arm: str, cell: Cell, metric: str) -> str:
+    """Return the share of unreadable pictures in a pass rate that they lower; else nothing."""
+    count = run.unreadable.get((arm, metric), 0)
+    if not count or not cell.n or metric == READABLE:
+        return ""
+    return f"{count} of {cell.n} unreadable ({count / cell.n:.0%})"
 
 
 def _best(estimates: Iterable[Estimate]) -> float | None:

@@ -2,10 +2,11 @@
 
 from fake_model import FakeJudge, FakeModel, FakeProbe
 
+from ablations.checking import Tables
 from ablations.executors import LocalExecutor
 from ablations.loading import load_suite
 from ablations.plan import Judges, ProbeUse, plan_work
-from ablations.resolving import Choice, Tables, resolve
+from ablations.resolving import Choice, resolve
 from ablations.runner import Site
 from ablations.workshop import Judge, Workshop
 from dalle2eval.records import Prompt

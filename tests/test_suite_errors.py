@@ -111,3 +111,59 @@ def test_every_built_in_suite_is_valid():
     assert "quick" in list_suites()
     for name in list_suites():
         assert load_suite(name).suite.question
+
+
+FINDING = "finding: {says: it does, source: nowhere, expect: %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("expect", "message"),
+    [
+        ("fd_scene: eps worse than prior", 'has no metric "fd_scene"; did you mean "fd_scenes"?'),
+        ("kid_scenes: eps worse than prior", 'has no metric "kid_scenes"'),  # known, not measured
+        ("fd_scenes: epps worse than prior", 'has no arm "epps"; did you mean "eps"?'),
+        ("fd_scenes: eps worse than piror", 'has no arm "piror"; did you mean "prior"?'),
+        ("fd_scenes: guidance worse than prior", 'has no arm "guidance"; did you mean "guidance-'),
+        ("clip_score: eps better than guidance-1.0", "has the other as reference"),
+    ],
+)
+def test_an_expectation_that_no_run_can_confirm_is_told_with_its_place(tmp_path, expect, message):
+    text = SUITE.replace("model:", FINDING % f'"{expect}"' + "model:")
+    told = refusal(tmp_path, text)
+    assert told.startswith("s.yaml:2:43: finding.expect: ")
+    assert message in told
+
+
+def test_an_expectation_may_name_probes_and_the_reference_first(tmp_path):
+    expect = '"composition.colour: prior better than guidance-3.0"'
+    text = SUITE.replace("model:", FINDING % expect + "model:")
+    # The arm that it names need not be run: only the report says then that it cannot tell.
+    plan = make_plan(tmp_path / "s.yaml", text=text, arms=("eps",))
+    assert plan.finding["expect"].startswith("composition.colour")
+
+
+def test_a_slice_that_no_prompt_belongs_to_is_told_with_its_place(tmp_path):
+    told = refusal(tmp_path, SUITE.replace("word: 256", "wrod: 256"))
+    assert told.startswith('s.yaml:5:18: no prompt of fake/ten is in a slice "wrod"; did you mean')
+    assert '"word"' in told
+
+
+def test_a_slice_is_known_even_where_the_limit_leaves_none_of_its_prompts(tmp_path):
+    plan = make_plan(tmp_path / "s.yaml", limit=1)
+    assert next(prompt.tags for prompt in plan.prompts) == ("single",)
+    assert plan.options["sizes"]["word"] == 256
+
+
+def test_a_size_that_the_model_does_not_make_is_told_with_its_place(tmp_path):
+    class Small(FakeModel):
+        def plan_stages(self, settings, size):
+            if size > 256:
+                raise ValueError(f"size is {size}; fake makes 64, 256")
+            return super().plan_stages(settings, size)
+
+    path = tmp_path / "s.yaml"
+    with pytest.raises(InputError, match=r"s\.yaml:6:35: size is 1024; fake makes 64, 256"):
+        make_plan(path, model=Small())
+    text = SUITE.replace("word: 256", "word: 1024").replace("size: 1024", "size: 64")
+    with pytest.raises(InputError, match=r"s\.yaml:5:18: size is 1024; fake makes 64, 256"):
+        make_plan(path, text=text, model=Small())
