@@ -57,9 +57,9 @@ class _Prepared:
     store: Store
     workshop: Workshop
     weights: Mapping[str, str]
-
-
     departures: tuple[str, ...]
+
+
 def run(
     suite: str,
     *,
@@ -302,6 +302,7 @@ def _prepare(request: Request) -> _Prepared:
         told_plainly,
         workshop,
     )
+    from ablations.departures import departures
     from ablations.loading import load_suite
     from ablations.plan import plan_work
     from ablations.resolving import Choice, resolve
@@ -309,13 +310,13 @@ def _prepare(request: Request) -> _Prepared:
 
     check_device(request.device)
     loaded = load_suite(request.suite, request.overrides, request.scale)
+    choice = Choice(arms=request.arms, limit=request.limit, seed=request.seed)
     with told_plainly():
         model = open_model(loaded.suite.model.name, request.device)
         judge = find_judge()
         frozen = resolve(
             loaded,
             model,
-    from ablations.departures import departures
             load_prompts=load_prompts,
             tables=tables(),
             choice=choice,
@@ -323,13 +324,13 @@ def _prepare(request: Request) -> _Prepared:
         )
         work = plan_work(frozen, model, judges_for(frozen, judge))
     root = Path(request.store) if request.store is not None else default_store()
-    choice = Choice(arms=request.arms, limit=request.limit, seed=request.seed)
     weights = {model.name: model.weights, judge.name: judge.weights}
     return _Prepared(
         work=work,
         store=Store(root),
         workshop=workshop(cast("TextToImage", model), request.device),
         weights=weights,
+        departures=departures(loaded, frozen, choice, load_prompts),
     )
 
 
@@ -344,7 +345,6 @@ def _announce(request: Request, progress: TextIO) -> None:
 
 def _tell(progress: TextIO, line: str) -> None:
     progress.write(line + "\n")
-        departures=departures(loaded, frozen, choice, load_prompts),
     progress.flush()
 
 
