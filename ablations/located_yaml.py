@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from dalle2eval.records import InputError
+from dalle2eval.records import InputError, check_text
 
 Path = tuple[str | int, ...]
 
@@ -99,6 +99,8 @@ def _note_places(node: yaml.Node, path: Path, document: Document) -> None:
         for key, value in node.value:
             _note_key(key, path, document)
             _note_places(value, (*path, str(key.value)), document)
+    else:
+        check_text(node.value, f"{_place(document.origin, node.start_mark)}: a value")
 
 
 def _note_key(key: yaml.Node, path: Path, document: Document) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ablations.loading import nearest
 from dalle2eval.metrics import METRICS, MetricInfo
 from dalle2eval.records import InputError
+from dalle2eval.spelling import nearest
 
 OVER_FEATURES = ("kid", "precision", "recall", "density", "coverage", "vendi")
 FRECHET = {"fd": "", "fd_corrected": "_corrected"}

@@ -6,15 +6,17 @@ is heavy is imported inside the calls.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from dalle2eval.records import InputError, Plan
+from dalle2eval.records import InputError, Plan, check_text
 from dalle2eval.store import Store, check_writable, default_store, encode_png, write_atomic
 
 if TYPE_CHECKING:
@@ -186,6 +188,8 @@ def sample(  # noqa: PLR0913  (the command's options by their names)
     check_device(device)
     if not prompts or not all(prompt.strip() for prompt in prompts):
         raise InputError("a prompt is empty; say what to draw")
+    for prompt in prompts:
+        check_text(prompt, "a prompt")
     chosen = open_model(model, device)
     with told_plainly():
         if size is None:
@@ -248,6 +252,7 @@ def train(
     data: str = "scenes",
     work: str | Path | None = None,
     device: str = "auto",
+    quiet: bool = False,
 ) -> Path:
     """Train a recipe's parts, or one, and return the folder of the finished weights.
 
@@ -258,6 +263,7 @@ def train(
         data: what to learn from; ``scenes`` is the procedural world.
         work: folder of checkpoints and logs, from which a killed training goes on.
         device: ``auto``, ``cpu`` or ``cuda``.
+        quiet: keep progress from standard error; the log in ``work`` has it all the same.
 
     Raises:
         InputError: no such recipe, stage or data, or a folder cannot be written.
@@ -273,7 +279,7 @@ def train(
     check_writable(work, "--work")
     from reference_model.training import train as train_recipe
 
-    with told_plainly():
+    with told_plainly(), _silence() if quiet else contextlib.nullcontext():
         train_recipe(
             recipe,
             cast("DataFactory", SceneSource),
@@ -283,6 +289,13 @@ def train(
             device=resolve_device(device),
         )
     return out
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Let nothing through to standard error meanwhile."""
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+        yield
 
 
 def _request(suite: str, choices: Mapping[str, Any]) -> Request:

@@ -21,7 +21,7 @@ from dalle2eval.commands import (
     voting,
     weights,
 )
-from dalle2eval.console import guard
+from dalle2eval.console import guard, interruptible
 
 app = typer.Typer(
     help="Evaluate and ablate text-to-image models; a complete reference DALL·E 2 is inside.",
@@ -48,8 +48,19 @@ COMMANDS = {
 }
 GROUPS = {"weights": weights.weights_app, "gate": gating.gate_app, "vote": voting.vote_app}
 
+# What Ctrl-C leaves behind.
+UNCHANGED = "nothing was changed"
+LEFT_BEHIND = {
+    "run": "what was made is kept; the same command goes on from it",
+    "score": "what was measured is kept; the same command goes on from it",
+    "sample": "finished pictures are in the --out folder",
+    "train": "the same command goes on from the last checkpoint",
+    **dict.fromkeys(("plan", "power", "list", "describe", "doctor"), UNCHANGED),
+}
+
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    left = LEFT_BEHIND.get(name, "what was written is whole")
+    app.command(name)(interruptible(command, left))
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
 

@@ -7,6 +7,7 @@ compared, 1 when the tool failed. ``DALLE2EVAL_DEBUG=1`` shows where it came fro
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
 import sys
@@ -52,6 +53,23 @@ def say_facts(facts: Mapping[str, Any], indent: str = "") -> None:
             say(f"{indent}{name}: {shown}")
 
 
+class InterruptedCommand(Exception):  # noqa: N818  (it is no error)
+    """Somebody pressed Ctrl-C; the message says what that leaves behind."""
+
+
+def interruptible(command: Callable[..., Any], leaves: str) -> Callable[..., Any]:
+    """Return a command that says, when it is interrupted, what it leaves behind."""
+
+    @functools.wraps(command)
+    def telling(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except KeyboardInterrupt:
+            raise InterruptedCommand(leaves) from None
+
+    return telling
+
+
 def guard(command: Callable[[], Any]) -> int:
     """Run a command and return its exit code; whatever goes wrong becomes one line."""
     try:
@@ -59,12 +77,15 @@ def guard(command: Callable[[], Any]) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except InterruptedCommand as interruption:
+        say(f"interrupted; {interruption}")
+        return FAILED
     except Exception as error:
         if os.environ.get("DALLE2EVAL_DEBUG"):
             traceback.print_exc()
         return _explain(error)
     if code == INTERRUPTED:
-        say("interrupted; the same command with the same --out goes on from here")
+        say("interrupted")
         return FAILED
     return code if isinstance(code, int) else PASSED
 
@@ -92,6 +113,8 @@ def _judge(error: Exception) -> tuple[int, str]:
 
     if isinstance(error, InputError):
         return (NOT_COMPARABLE if isinstance(error, NotComparable) else BAD_INPUT), ""
+    if isinstance(error, UnicodeEncodeError) and "surrogate" in error.reason:
+        return BAD_INPUT, "  (an argument is not UTF-8 text)"
     if isinstance(error, DiskFullError) or getattr(error, "errno", None) == errno.ENOSPC:
         return FAILED, "; make room, and the same command with the same --out goes on"
     return FAILED, "  (DALLE2EVAL_DEBUG=1 shows where)"

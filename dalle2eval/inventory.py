@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dalle2eval.records import InputError
+from dalle2eval.spelling import nearest
 
 
 def list_things(kind: str) -> dict[str, str]:
@@ -15,8 +16,6 @@ def list_things(kind: str) -> dict[str, str]:
     Raises:
         InputError: there is no such kind.
     """
-    from ablations.loading import nearest
-
     if kind not in KINDS:
         raise InputError(f'cannot list "{kind}"{nearest(kind, KINDS)}')
     return {name: facts["summary"] for name, facts in KINDS[kind]().items()}
@@ -28,8 +27,6 @@ def describe_thing(name: str) -> dict[str, Any]:
     Raises:
         InputError: nothing has this name; the message gives the nearest one.
     """
-    from ablations.loading import nearest
-
     things = {kind: things() for kind, things in KINDS.items()}
     found = {kind: known[name] for kind, known in things.items() if name in known}
     if not found:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dalle2eval.images.decoding import decode
-from dalle2eval.records import InputError
+from dalle2eval.records import InputError, check_text
 from dalle2eval.store import check_writable, encode_png, write_atomic
 
 TEXT_DIFF_SHARE = 0.5  # the paper rotates z_i by up to 0.25 to 0.50 of the way
@@ -89,6 +89,8 @@ def manipulate(
     from reference_model.manipulations import VARIATION_ETA, Manipulator
 
     check_device(device)
+    for caption in asked.captions:
+        check_text(caption, "--text-diff: a caption")
     if len(seeds) < FEWEST[asked.kind]:
         raise InputError(f"--n is {len(seeds)}; a {asked.kind} takes {FEWEST[asked.kind]} or more")
     images = [_picture(path) for path in asked.images]

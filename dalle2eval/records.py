@@ -25,6 +25,20 @@ class NotComparable(InputError):  # noqa: N818  (it says what the two numbers ar
     """Two numbers that must not be compared: other n, extractor, prompts or seeds (exit 12)."""
 
 
+def check_text(text: str, what: str) -> str:
+    """Return a text that can be written down.
+
+    Raises:
+        InputError: it holds half of a surrogate pair, as an argument of bytes that are not UTF-8
+            does; no file, tokenizer or report could take it.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InputError(
+            f"{what} is not UTF-8 text (it holds half of a surrogate pair): {text[:40]!a}"
+        )
+    return text
+
+
 def fingerprint(content: Any) -> str:
     """Return the SHA-256 hex digest of JSON-serialisable content, independent of key order."""
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

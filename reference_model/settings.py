@@ -7,13 +7,13 @@ and thresholds without a prefix are the decoder's. What a setting makes stands i
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from reference_model.manifest import Manifest
+from reference_model.spelling import nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +27,7 @@ class Choice:
     def check(self, name: str, value: Any) -> Any:
         """Return the value, or raise ValueError with a near match."""
         if value not in self.allowed:
-            near = difflib.get_close_matches(str(value), self.allowed) or self.allowed
-            raise ValueError(f"{name} is {value!r}; allowed: {', '.join(near)}")
+            raise ValueError(f"{name} is {value!r}{nearest(str(value), self.allowed)}")
         return value
 
 
@@ -172,7 +171,6 @@ def resolve(changes: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str
     settings = dict(defaults)
     for name, value in changes.items():
         if name not in SETTINGS:
-            near = difflib.get_close_matches(name, SETTINGS) or sorted(SETTINGS)
-            raise ValueError(f"unknown model setting {name!r}; did you mean {' or '.join(near)}?")
+            raise ValueError(f"unknown model setting {name!r}{nearest(name, SETTINGS)}")
         settings[name] = SETTINGS[name].check(name, value)
     return settings

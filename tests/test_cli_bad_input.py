@@ -1,6 +1,7 @@
 """Bad input is answered in a line or two with exit code 2, before any work, with no traceback."""
 
 import json
+import sys
 
 import pytest
 from cli_fixtures import call, hollow_model
@@ -57,6 +58,7 @@ HOLLOW = ("--set", "model.name=hollow")
         ),
         (["sample", "x", "--model", "scenes-judge"], "no part 'decoder'"),
         (["sample", "", "--model", "hollow"], "a prompt is empty"),
+        (["sample", "a \udcff", "--model", "hollow"], "a prompt is not UTF-8 text"),
         (["sample", "x", "--model", "hollow", "--size", "100"], "size is 100"),
         (["sample", "x", "--model", "hollow", "--set", "guidance_scale"], "expected NAME=VALUE"),
         (["sample", "x", "--model", "hollow", "--set", "guidance=2"], "guidance_scale"),
@@ -70,6 +72,38 @@ HOLLOW = ("--set", "model.name=hollow")
 )
 def test_a_mistake_gets_one_line_and_exit_code_2(capsys, arguments, message):
     assert message in refuse(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("command", "rest", "call_of", "told"),
+    [
+        ("run", ["quick"], "run", "what was made is kept; the same command goes on from it"),
+        ("plan", ["quick"], "plan", "nothing was changed"),
+        ("sample", ["x", "--out", "s"], "sample", "finished pictures are in the --out folder"),
+        ("train", ["scenes", "--out", "w"], "train", "goes on from the last checkpoint"),
+    ],
+)
+def test_an_interrupted_command_does_not_promise_what_another_would_keep(
+    capsys, monkeypatch, command, rest, call_of, told
+):
+    from dalle2eval import api
+
+    def interrupted(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, call_of, interrupted)
+    answer = call(capsys, command, *rest)
+    assert answer.code == 1
+    assert answer.err.startswith("interrupted; ")
+    assert told in answer.err
+    assert len(answer.err.splitlines()) == 1
+
+
+def test_half_a_character_in_a_suite_is_found_before_any_work(capsys, tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        'question: "What \\ud800?"\nmodel: {name: hollow}\narms: {a: {}}\n'
+    )
+    assert "mine.yaml:1:11: a value is not UTF-8 text" in refuse(capsys, "plan", "mine.yaml")
 
 
 def test_a_broken_suite_is_told_with_its_line(capsys, tmp_path):
@@ -114,7 +148,12 @@ def test_a_folder_that_is_no_run_is_left_alone(capsys, tmp_path):
         (OSError(28, "No space left"), 1, "error: [Errno 28] No space left; make room"),
         (KeyError("surprise"), 1, "error: KeyError: 'surprise'  (DALLE2EVAL_DEBUG=1 shows where)"),
         (RuntimeError("many\nlines\nhere"), 1, "error: many lines here"),
-        (KeyboardInterrupt(), 1, "interrupted; the same command with the same --out goes on"),
+        (KeyboardInterrupt(), 1, "interrupted; nothing was changed"),
+        (
+            UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed"),
+            2,
+            "not UTF-8 text",
+        ),
     ],
 )
 def test_every_failure_has_its_exit_code_and_one_line(capsys, monkeypatch, error, code, line):
@@ -159,3 +198,21 @@ def test_everything_listed_can_be_described(capsys, kind):
         facts = json.loads(call(capsys, "describe", name, "--json").out)
         assert facts["name"] == name
         assert kind in facts
+
+
+def test_a_quiet_plan_is_one_line_and_a_quiet_training_none(capsys, monkeypatch, tmp_path):
+    answer = call(capsys, "plan", "quick", *HOLLOW, "--quiet")
+    assert answer.code == 0
+    assert len(answer.err.splitlines()) == 1
+    assert "ETA" in answer.err
+
+    import reference_model.training
+
+    def noisy(*_arguments, **_options):
+        sys.stderr.write("step 1/2\n")
+
+    monkeypatch.setattr(reference_model.training, "train", noisy)
+    assert "step 1/2" in call(capsys, "train", "scenes", "--out", tmp_path / "w").err
+    quiet = call(capsys, "train", "scenes", "--out", tmp_path / "w", "--quiet")
+    assert quiet.code == 0
+    assert quiet.err == f"weights: {tmp_path / 'w'}\n"

@@ -83,7 +83,7 @@ def test_a_setting_without_effect_makes_no_other_stage(tiny, idle):
         ({"decoder_sampler": "ddpm-learned"}, "has learned no variance; take ddpm"),
         ({"decoder_sampler": "heun", "decoder_steps": 501}, "at most 500 are allowed"),
         ({"prior_sampler": "heun", "prior_steps": 501}, "prior_steps is 501; with heun at most"),
-        ({"decoder_sampler": "dpm-solver"}, r"allowed: dpm-solver\+\+2m"),
+        ({"decoder_sampler": "dpm-solver"}, r'did you mean "dpm-solver\+\+2m"'),
         ({"guidance_interval": "800-200"}, "LOW-HIGH within 0-999"),
         ({"guidance_interval": "0-1000"}, "LOW-HIGH within 0-999"),
         ({"guidance_interval": 200}, "LOW-HIGH within 0-999"),

@@ -193,7 +193,7 @@ def test_caption_and_text_embedding_do_not_share_a_decoder_stage(tiny):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"guidence_scale": 2}, "did you mean guidance_scale"),
+        ({"guidence_scale": 2}, 'did you mean "guidance_scale"'),
         ({"conditioning": "prio"}, "allowed: prior"),
         ({"decoder_steps": 2.5}, "a whole number"),
         ({"decoder_steps": 0}, "from 1 to 1000"),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dalle2eval.commands.options import AsJson, Device
+from dalle2eval.commands.options import AsJson, Device, Quiet
 from dalle2eval.console import put_json, say
 
 
@@ -20,6 +20,7 @@ def train(
     work: Annotated[Path | None, typer.Option(help="Checkpoints and logs [OUT/work].")] = None,
     device: Device = "auto",
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train the parts of a recipe.
 
@@ -27,7 +28,9 @@ def train(
     """
     from dalle2eval import api
 
-    folder = api.train(recipe, out=out, stage=stage, data=data, work=work, device=device)
+    folder = api.train(
+        recipe, out=out, stage=stage, data=data, work=work, device=device, quiet=quiet
+    )
     if as_json:
         put_json({"weights": str(folder)})
     else:

@@ -30,6 +30,7 @@ from dalle2eval.features.weight_files import (
     without,
 )
 from dalle2eval.records import InputError, fingerprint
+from dalle2eval.spelling import nearest
 from dalle2eval.store import copy_atomic
 
 PREFIX = "clip:"
@@ -116,15 +117,12 @@ def _from_folder(folder: Path) -> ClipSource:
 
 
 def _check_published(model: str, tag: str) -> None:
-    import difflib
-
     import open_clip
 
-    pairs = [f"{m}/{t}" for m, t in open_clip.list_pretrained()]
-    if f"{model}/{tag}" not in pairs:
-        near = difflib.get_close_matches(f"{model}/{tag}", pairs, n=1)
-        hint = f'; did you mean "clip:{near[0]}"?' if near else ""
-        raise InputError(f'open_clip knows no "{model}/{tag}"{hint}')
+    asked = f"clip:{model}/{tag}"
+    known = [f"clip:{m}/{t}" for m, t in open_clip.list_pretrained()]
+    if asked not in known:
+        raise InputError(f'open_clip knows no "{asked}"{nearest(asked, known)}')
 
 
 class OpenClipExtractor:

@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dalle2eval.records import InputError, SampleKey
+from dalle2eval.records import InputError, SampleKey, check_text
+from dalle2eval.spelling import nearest
 
 KINDS = (".jsonl", ".csv", ".txt")
 COLUMNS = ("id", "file", "prompt")
@@ -171,9 +172,7 @@ def _text(value: Any, name: str, place: str) -> str | None:
     text = None if value is None else str(value)
     if text and len(text) > MAX_TEXT:
         raise InputError(f"{place}: {name} has {len(text)} characters, at most {MAX_TEXT}")
-    if text and any("\ud800" <= character <= "\udfff" for character in text):
-        raise InputError(f"{place}: {name} holds half of a surrogate pair, which is no text")
-    return text
+    return text and check_text(text, f"{place}: {name}")
 
 
 def _by_file(names: Sequence[str], rows: Sequence[_Row], path: Path) -> list[tuple[str, _Row]]:
@@ -181,8 +180,7 @@ def _by_file(names: Sequence[str], rows: Sequence[_Row], path: Path) -> list[tup
     for row in rows:
         name = PurePosixPath((row.file or "").replace("\\", "/")).as_posix()
         if name not in known:
-            near = difflib.get_close_matches(name, names, n=1) if len(names) <= MAX_HINTED else []
-            hint = f'; did you mean "{near[0]}"?' if near else ""
+            hint = nearest(name, names) if len(names) <= MAX_HINTED else ""
             raise InputError(f'{path}:{row.line}: no image "{name[:SHOWN]}"{hint}')
         pairs.append((name, row))
     twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]

@@ -7,8 +7,6 @@ over Inception-v3 is ``fid``.
 
 from __future__ import annotations
 
-import difflib
-
 from dalle2eval.metrics.aesthetic import LinearHead, aesthetic_score, load_aesthetic_head
 from dalle2eval.metrics.alignment import clip_score, r_precision
 from dalle2eval.metrics.diversity import (
@@ -30,6 +28,7 @@ from dalle2eval.metrics.manifold import Overlap, coverage, density, overlap, pre
 from dalle2eval.metrics.memorisation import Neighbours, memorised, nearest_neighbours
 from dalle2eval.metrics.table import METRICS
 from dalle2eval.records import InputError
+from dalle2eval.spelling import nearest
 
 __all__ = [
     "METRICS",
@@ -71,6 +70,4 @@ def get_metric(name: str) -> MetricInfo:
     """
     if name in METRICS:
         return METRICS[name]
-    near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(METRICS))}"
-    raise InputError(f"unknown metric {name!r}{hint}")
+    raise InputError(f"unknown metric {name!r}{nearest(name, sorted(METRICS))}")

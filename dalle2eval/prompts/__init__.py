@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from dalle2eval.prompts.scene_prompts import quick, showcase, words
 from dalle2eval.records import InputError, Prompt
+from dalle2eval.spelling import nearest
 
 __all__ = ["PROMPT_SETS", "PromptSet", "load_prompts"]
 
@@ -48,9 +48,7 @@ def load_prompts(name: str, n: int | None = None) -> tuple[Prompt, ...]:
         InputError: there is no such set, or it has not so many prompts.
     """
     if name not in PROMPT_SETS:
-        near = difflib.get_close_matches(name, PROMPT_SETS, n=1, cutoff=0.5)
-        hint = f'did you mean "{near[0]}"?' if near else f"allowed: {', '.join(PROMPT_SETS)}"
-        raise InputError(f'no prompt set "{name[:80]}"; {hint}')
+        raise InputError(f'no prompt set "{name[:80]}"{nearest(name, PROMPT_SETS)}')
     chosen = PROMPT_SETS[name]
     number = chosen.default if n is None else n
     if not 1 <= number <= chosen.largest:
