@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from ablations.tasks import source_hash
 from ablations.workshop import Judge, Workshop
 from dalle2eval.features import extractor_label
 from dalle2eval.metrics import METRICS
+from dalle2eval.models import Ensemble, open_system
+from dalle2eval.models.reference import check_weights, open_reference
 from dalle2eval.probes import PROBES
 from dalle2eval.protocols import TextToImage
 from dalle2eval.records import InputError, Plan
-from reference_model.dalle2 import DALLE2, load
+from reference_model.dalle2 import DALLE2
 from reference_model.embedder import load_clip
 from reference_model.manifest import (
     CheckpointError,
@@ -28,8 +31,6 @@ from reference_model.manifest import (
     read_manifest,
     released,
     user_folder,
-    verify,
-    verify_release,
 )
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -100,11 +101,7 @@ def verify_weights(name: str) -> list[str]:
             manifest was edited.
     """
     with told_plainly():
-        verify_release(name)
-        manifest = read_manifest(name)
-        for part in manifest.parts:
-            verify(manifest, part)
-        return list(manifest.parts)
+        return check_weights(name)
 
 
 def examine_weights(names: Iterable[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
@@ -144,10 +141,16 @@ def import_weights(folder: Path, name: str) -> Path:
 
 
 def open_model(name: str, device: str) -> DALLE2:
-    """Return a model whose weights are whole; they are loaded when it first draws."""
+    """Return a model of ours whose weights are whole; they are loaded when it first draws."""
     with told_plainly():
-        verify_weights(name)
-        return load(name, device=device)
+        return open_reference(name, device)
+
+
+def open_ensemble(name: str, device: str) -> Ensemble:
+    """Return any system, which answers also for those that arms name in its place."""
+    with told_plainly():
+        opener = partial(open_system, device=device)
+        return Ensemble(opener(name), name, opener)
 
 
 def find_judge() -> Judge:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ablations.faulty import faults_by_key, in_common, without
 from ablations.score_rows import contribution_row, score_from_row, score_row
 from ablations.tasks import source_hash
 from ablations.units import Unit, Values
@@ -44,11 +45,15 @@ NOT_IN_A_RUN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Measured:
-    """The units that measured one arm, shard by shard, in the order of ``Samples.keys``."""
+    """The units that measured one arm, shard by shard, in the order of ``Samples.keys``.
+
+    ``faults`` find pictures that cannot be judged; empty for models of ours.
+    """
 
     features: tuple[Unit, ...]
     aligned: tuple[Unit, ...]
     scores: tuple[Unit, ...]
+    faults: tuple[Unit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,18 +119,24 @@ def judging_unit(
             ),
             "pair": [pair.arm, pair.reference],
             "samples": to_json(samples),
+            **({"faults": source_hash("ablations.faulty")} if _checked(own, other) else {}),
         },
         perform=partial(_judge, pair, samples),
         inputs=inputs,
     )
 
 
+def _checked(own: Measured, other: Measured | None) -> bool:
+    return bool(own.faults or (other is not None and other.faults))
+
+
 def _roles(owner: str, measured: Measured) -> dict[str, tuple[Unit, ...]]:
-    return {
+    roles = {
         f"{owner}.features": measured.features,
         f"{owner}.aligned": measured.aligned,
         f"{owner}.scores": measured.scores,
     }
+    return {**roles, f"{owner}.faults": measured.faults} if measured.faults else roles
 
 
 def _judge(pair: Pair, samples: Samples, _workshop: Workshop, values: Values) -> dict[str, Any]:
@@ -137,8 +148,13 @@ def _judge(pair: Pair, samples: Samples, _workshop: Workshop, values: Values) ->
 
     def evidence(owner: str) -> Evidence:
         found = features(values[f"{owner}.features"], samples.keys)
-        return Evidence(features=found, scores=_scores(owner, samples, values, found))
+        every = Evidence(features=found, scores=_scores(owner, samples, values, found))
+        return without(every, faults[owner])
 
+    faults = {
+        owner: faults_by_key(samples.keys, values.get(f"{owner}.faults", ()))
+        for owner in ("own", "other")
+    }
     own = evidence("own")
     measures = Measures(
         metrics=metrics_for(samples.metrics, [score.metric for score in own.scores]),
@@ -148,13 +164,22 @@ def _judge(pair: Pair, samples: Samples, _workshop: Workshop, values: Values) ->
     comparisons: Sequence[Any] = ()
     if pair.reference is not None:
         arms = Arms(arm=pair.arm, reference=pair.reference)
-        comparisons = compare(own, evidence("other"), measures, arms)
+        pair_of = (own, evidence("other"))
+        comparisons = compare(
+            *(in_common(*pair_of) if any(faults.values()) else pair_of), measures, arms
+        )
+    told = {_named(key): reason for key, reason in faults["own"].items()}
     return {
+        **({"faults": told} if told else {}),
         "scores": [score_row(score) for score in own.scores],
         "estimates": [to_json(row) for row in estimate(own, measures)],
         "comparisons": [to_json(row) for row in comparisons],
         "contributions": [contribution_row(c) for c in contributions(own, measures)],
     }
+
+
+def _named(key: SampleKey) -> str:
+    return f"{key.prompt_id} seed {key.seed}"
 
 
 def _scores(

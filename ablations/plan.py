@@ -15,6 +15,7 @@ from functools import cached_property
 from ablations.judging import Measured, Pair, Samples, judging_unit
 from ablations.resolving import Planner, is_scored, target_size
 from ablations.tasks import (
+    fault_unit,
     image_features_unit,
     probe_unit,
     reference_unit,
@@ -25,6 +26,7 @@ from ablations.tasks import (
 )
 from ablations.units import Unit, in_order
 from ablations.workshop import Judge
+from dalle2eval.models import MODEL, ChecksSamples, is_ours
 from dalle2eval.records import ArmSpec, InputError, Plan, Prompt, SampleKey
 
 SHARD = 16
@@ -32,6 +34,7 @@ JUDGED_SIZE = 64  # pixels: what the judge and the reader look at
 TRAINING_PICTURES, FRESH_PICTURES = 4096, 1024  # of the check for copies; 20 s once, then stored
 FRESH_STREAM = 1000  # of the procedural world; nothing learns from it
 PICTURES_A_UNIT = 256
+_NO_MEMORY: dict[str, tuple[Unit, ...]] = {"training": (), "fresh": ()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +123,15 @@ def plan_work(plan: Plan, planner: Planner, judges: Judges) -> Work:
     """Return the work of a plan; nothing is loaded and nothing done."""
     shards = tuple(_shards(plan))
     scored = [shard for shard in shards if shard.scored]
-    drawn = {arm.name: tuple(_draw(planner, arm, shard) for shard in shards) for arm in plan.arms}
-    measured = {name: _measure(pictures, judges) for name, pictures in drawn.items()}
+    ours = {arm.name: is_ours(model_of(plan, arm)) for arm in plan.arms}
+    drawn = {
+        # The showcase is only looked at: others' pictures of it may cost, or not exist.
+        arm.name: tuple(_draw(planner, arm, s) for s in shards if s.scored or ours[arm.name])
+        for arm in plan.arms
+    }
+    measured = {
+        name: _measure(pictures, judges, checked=not ours[name]) for name, pictures in drawn.items()
+    }
     samples = _samples(plan, scored, judges)
     common = {
         "texts": tuple(text_features_unit(judges.judge, shard.prompts) for shard in scored)
@@ -139,7 +149,7 @@ def plan_work(plan: Plan, planner: Planner, judges: Judges) -> Work:
                 samples,
                 own=measured[arm.name],
                 other=measured[arm.reference] if arm.reference else None,
-                common=common,
+                common=common if MODEL not in arm.settings else {**common, **_NO_MEMORY},
             ),
         )
         for arm in plan.arms
@@ -169,17 +179,25 @@ def _batches(
         yield tuple(prompt for prompt, _ in batch), tuple(key for _, key in batch)
 
 
+def model_of(plan: Plan, arm: ArmSpec) -> str:
+    """Return the name of the model that draws an arm: its own, or the suite's."""
+    return str(arm.settings.get(MODEL, plan.model["name"]))
+
+
 def _draw(planner: Planner, arm: ArmSpec, shard: Shard) -> Drawn:
     images: dict[int, Unit] = {}
     previous: Unit | None = None
     for stage in planner.plan_stages(arm.settings, shard.size):
+        if isinstance(planner, ChecksSamples):
+            texts = [prompt.text for prompt in shard.prompts]
+            planner.check_samples(stage, texts, [(key.prompt_id, key.seed) for key in shard.keys])
         previous = stage_unit(stage, shard.prompts, shard.keys, previous)
         if stage.image_size is not None:
             images[stage.image_size] = previous
     return Drawn(shard=shard, images=images)
 
 
-def _measure(drawn: Sequence[Drawn], judges: Judges) -> Measured:
+def _measure(drawn: Sequence[Drawn], judges: Judges, *, checked: bool) -> Measured:
     scored = [pictures for pictures in drawn if pictures.shard.scored]
     small = [pictures.images[JUDGED_SIZE] for pictures in scored]
     return Measured(
@@ -190,6 +208,7 @@ def _measure(drawn: Sequence[Drawn], judges: Judges) -> Measured:
         if judges.needs_alignment
         else (),
         scores=tuple(_probe(probe, p) for probe in judges.probes for p in _asked(probe, scored)),
+        faults=tuple(fault_unit(unit) for unit in small) if checked else (),
     )
 
 
@@ -230,7 +249,7 @@ def _reference_pairs(plan: Plan) -> Iterator[tuple[Prompt, SampleKey]]:
 def _memory(judges: Judges) -> dict[str, tuple[Unit, ...]]:
     """Return the features of the model's training pictures and of fresh ones, where asked for."""
     if not judges.needs_memory or judges.training_stream is None:
-        return {"training": (), "fresh": ()}
+        return _NO_MEMORY
 
     def pictures(stream: int, n: int) -> tuple[Unit, ...]:
         starts = range(0, n, PICTURES_A_UNIT)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ablations.score_rows import score_row
 from ablations.units import Unit, Values
 from ablations.workshop import Judge, Workshop
+from dalle2eval.models import find_faults
 from dalle2eval.probes.tesseract import tesseract_version
 from dalle2eval.protocols import Stage
 from dalle2eval.records import Prompt, SampleKey, fingerprint, to_json
@@ -32,6 +33,7 @@ OCR_PACKAGES = ("rapidocr", "onnxruntime")  # they hold the OCR's weights and co
 
 # Yardsticks on two CPU cores, in seconds; measured times replace them during a run.
 EMBED_IMAGE_S, EMBED_TEXT_S, RENDER_S, SELF_TEST_S = 0.003, 0.002, 0.001, 4.0
+FAULT_S = 1e-4
 
 
 @functools.cache
@@ -81,6 +83,23 @@ def _run_stage(
 ) -> NDArray[Any]:
     previous = values["previous"][0] if "previous" in values else None
     return workshop.model.run_stage(stage, texts, noise_keys, previous)
+
+
+def fault_unit(images: Unit) -> Unit:
+    """Return why pictures of a shard cannot be judged, each None for one that can."""
+    return Unit(
+        stage="faults",
+        kind="json",
+        samples=images.samples,
+        seconds=FAULT_S * images.samples,
+        identity={"code": source_hash("dalle2eval.models.faults")},
+        perform=_find_faults,
+        inputs={"images": (images,)},
+    )
+
+
+def _find_faults(_workshop: Workshop, values: Values) -> list[str | None]:
+    return find_faults(values["images"][0])
 
 
 def image_features_unit(judge: Judge, images: Unit, embedding: Embedding) -> Unit:

@@ -1,6 +1,6 @@
 """``http:URL``: an image API with an OpenAI-compatible images endpoint.
 
-    POST {URL}/images/generations  {"model", "prompt", "n": 1, "size": "1024x1024",
+    POST {URL}/images/generations  {"model"?, "prompt", "n": 1, "size": "1024x1024",
                                     "response_format": "b64_json", "seed"?, "quality"?}
 
 The key comes from ``DALLE2EVAL_HTTP_KEY`` and is sent only to the host in ``DALLE2EVAL_HTTP_HOST``:
@@ -39,7 +39,7 @@ KEY, KEY_HOST = "DALLE2EVAL_HTTP_KEY", "DALLE2EVAL_HTTP_HOST"
 MODERATION = frozenset({"content_policy_violation", "moderation_blocked", "content_filter"})
 
 KNOBS: dict[str, Knob] = {
-    "model": Knob(kind=str, default=None, means="the service's name of its model"),
+    "served_model": Knob(kind=str, default=None, means="the service's name of its model"),
     "side": Knob(kind=int, default=1024, low=64, high=4096, means="pixels to ask for"),
     "quality": Knob(kind=str, default=None, means="sent as it is"),
     "response_format": Knob(
@@ -177,7 +177,8 @@ class ImageApi:
 def _body(sample: Wanted, settings: Mapping[str, Any]) -> dict[str, Any]:
     side = settings["side"]
     body: dict[str, Any] = {"prompt": sample.text, "n": 1, "size": f"{side}x{side}"}
-    body |= {name: settings[name] for name in ("model", "quality") if settings[name] is not None}
+    named = {"model": settings["served_model"], "quality": settings["quality"]}
+    body |= {name: value for name, value in named.items() if value is not None}
     if settings["response_format"] == "b64_json":
         body["response_format"] = "b64_json"
     if settings["send_seed"]:

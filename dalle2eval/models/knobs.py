@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from dalle2eval.spelling import nearest
 
 MAX_TEXT = 2000  # characters of a setting that is a text
 
@@ -76,8 +77,7 @@ def resolve(knobs: Mapping[str, Knob], changes: Mapping[str, Any]) -> dict[str, 
     settings: dict[str, Any] = {name: knob.default for name, knob in knobs.items()}
     for name, value in changes.items():
         if name not in knobs:
-            near = difflib.get_close_matches(name, knobs, n=1) or sorted(knobs)
-            raise ValueError(f"unknown model setting {name!r}; allowed: {', '.join(near)}")
+            raise ValueError(f"unknown model setting {name!r}{nearest(name, sorted(knobs))}")
         settings[name] = knobs[name].check(name, value)
     return settings
 
