@@ -30,6 +30,8 @@ Estimator = Literal[
     "coverage",
 ]
 
+Range = tuple[float | None, float | None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricInfo:
@@ -45,6 +47,8 @@ class MetricInfo:
         unit: of its value; empty for a pure number.
         source: the paper or the definition.
         summary: one sentence for ``dalle2eval describe``.
+        range: least and largest value that it can have; None where there is no such bound. Unbiased
+            estimates of a distance may be negative, so theirs has none.
         extractor: whose features it is of; None where it is of none, or of the judge's CLIP.
     """
 
@@ -55,4 +59,17 @@ class MetricInfo:
     unit: str
     source: str
     summary: str
+    range: Range
     extractor: str | None = None
+
+    def bounds(self, n: int) -> Range:
+        """Return the least and the largest value over n images; no more than n can differ."""
+        least, largest = self.range
+        return (least, float(n)) if self.estimator == "vendi" else (least, largest)
+
+    def difference_bounds(self, n: int) -> Range:
+        """Return the least and the largest difference of two values over n images each."""
+        least, largest = self.bounds(n)
+        if least is None or largest is None:
+            return None, None
+        return least - largest, largest - least

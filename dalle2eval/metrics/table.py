@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dalle2eval.metrics.info import Estimator, MetricInfo
+from dalle2eval.metrics.info import Estimator, MetricInfo, Range
 
+SHARE: Range = (0.0, 1.0)
+AT_LEAST_0: Range = (0.0, None)
+ANY: Range = (None, None)
+COSINE_DISTANCE: Range = (0.0, 2.0)
+PERCENT_COSINE: Range = (-100.0, 100.0)
+EFFECTIVE_NUMBER: Range = (1.0, None)  # and no more than there are images
 EXTRACTORS = ("scenes", "inception", "clip", "dinov2", "effnet")
 
 
@@ -21,6 +27,7 @@ def _over_features(extractor: str) -> list[MetricInfo]:
             unit="squared feature",
             source="Heusel et al. 2017, arXiv 1706.08500",
             summary=f"Distance of Gaussians fitted to {extractor} features; about c/n too high.",
+            range=AT_LEAST_0,
         ),
         MetricInfo(
             name=f"kid_{extractor}",
@@ -30,6 +37,7 @@ def _over_features(extractor: str) -> list[MetricInfo]:
             unit="",
             source="Bińkowski et al. 2018, arXiv 1801.01401",
             summary=f"Unbiased squared MMD of {extractor} features, cubic kernel, all pairs once.",
+            range=ANY,
         ),
         MetricInfo(
             name=f"vendi_{extractor}",
@@ -39,6 +47,7 @@ def _over_features(extractor: str) -> list[MetricInfo]:
             unit="images",
             source="Friedman and Dieng 2023, arXiv 2210.02410",
             summary=f"Effective number of different images by {extractor} features; noise counts.",
+            range=EFFECTIVE_NUMBER,
         ),
         MetricInfo(
             name=f"{frechet_name}_corrected",
@@ -48,6 +57,7 @@ def _over_features(extractor: str) -> list[MetricInfo]:
             unit="squared feature",
             source="Chong and Forsyth 2020, arXiv 1911.07023, by half-splits",
             summary=f"{frechet_name} without its bias of the sample size; needs n >= 4 d.",
+            range=ANY,
         ),
         *_manifold_metrics(extractor),
         MetricInfo(
@@ -58,6 +68,7 @@ def _over_features(extractor: str) -> list[MetricInfo]:
             unit="share",
             source="after Meehan et al. 2020, arXiv 2004.05675",
             summary="Images closer to the training set than 99% of fresh real ones; 0.01 is none.",
+            range=SHARE,
         ),
     ]
 
@@ -81,6 +92,7 @@ def _manifold_metrics(extractor: str) -> list[MetricInfo]:
             unit="balls over k" if family == "density" else "share",
             source=source,
             summary=f"By {extractor} features: {summary}.",
+            range=AT_LEAST_0 if family == "density" else SHARE,
         )
         for family, source, summary in rows
     ]
@@ -96,6 +108,7 @@ def _pass_fail(name: str, summary: str) -> MetricInfo:
         unit="share",
         source="exact reader of the procedural scenes",
         summary=summary,
+        range=SHARE,
     )
 
 
@@ -108,6 +121,7 @@ _SINGLE = [
         unit="x 1000",
         source="Jayasumana et al. 2024, arXiv 2401.09603",
         summary="Unbiased squared MMD of CLIP features, Gaussian kernel of width 10, times 1000.",
+        range=ANY,
     ),
     MetricInfo(
         name="clip_score",
@@ -117,6 +131,7 @@ _SINGLE = [
         unit="100 x cosine",
         source="Hessel et al. 2021, arXiv 2104.08718, uncut",
         summary="Cosine of image and text in the judge's space; guidance raises it, past reason.",
+        range=PERCENT_COSINE,
     ),
     MetricInfo(
         name="r_precision",
@@ -126,6 +141,7 @@ _SINGLE = [
         unit="share",
         source="Xu et al. 2018, arXiv 1711.10485",
         summary="The image's own text is its nearest among 100 texts, in the judge's space.",
+        range=SHARE,
     ),
     MetricInfo(
         name="aesthetic",
@@ -135,6 +151,7 @@ _SINGLE = [
         unit="rating",
         source="LAION-Aesthetics v1, a linear head over CLIP features",
         summary="Rating by a linear head from a file; what it was trained on is what it likes.",
+        range=ANY,
     ),
     MetricInfo(
         name="diversity_within_prompt",
@@ -144,6 +161,7 @@ _SINGLE = [
         unit="cosine distance",
         source="mean pairwise cosine distance of the images of one prompt",
         summary="How much the images of one prompt differ; noise differs too.",
+        range=COSINE_DISTANCE,
     ),
     MetricInfo(
         name="lpips_within_prompt",
@@ -153,6 +171,7 @@ _SINGLE = [
         unit="LPIPS",
         source="Zhang et al. 2018, arXiv 1801.03924, AlexNet",
         summary="How different the images of one prompt look; needs AlexNet's weights from a file.",
+        range=AT_LEAST_0,
     ),
     _pass_fail("composition.object", "Single-object prompts: the shape is right."),
     _pass_fail("composition.colour", "The colour is right."),
@@ -171,6 +190,7 @@ _SINGLE = [
         unit="share",
         source="OCR, case-folded and space-free",
         summary="OCR reads exactly the word that the prompt asks for.",
+        range=SHARE,
     ),
     MetricInfo(
         name="text.cer",
@@ -180,6 +200,7 @@ _SINGLE = [
         unit="edits a letter",
         source="character error rate: edit distance over the asked length",
         summary="OCR edit distance over the length asked for; above 1 when far more is written.",
+        range=AT_LEAST_0,
     ),
     MetricInfo(
         name="text.ned",
@@ -189,6 +210,7 @@ _SINGLE = [
         unit="share",
         source="1 - edit distance over the longer length, as AnyText reports it (arXiv 2311.03054)",
         summary="OCR similarity: 1 when the word is right, 0 when nothing of it is.",
+        range=SHARE,
     ),
 ]
 

@@ -17,7 +17,7 @@ from dalle2eval.records import ALL, Comparison, NotComparable, SampleKey, Score
 from dalle2eval.statistics.estimators import ONE_PROMPT, require_scores_of
 from dalle2eval.statistics.features import Features, aligned
 from dalle2eval.statistics.influence import group_codes, standard_error
-from dalle2eval.statistics.intervals import Interval, as_clusters, t_interval
+from dalle2eval.statistics.intervals import Interval, as_clusters, clipped, t_interval
 from dalle2eval.statistics.paired import (
     agreeing,
     clustered_t,
@@ -133,7 +133,8 @@ class Label:
     def known(
         self, difference: float, interval: Interval, p_value: float, method: str
     ) -> Comparison:
-        """Return the comparison with its numbers."""
+        """Return the comparison with its numbers; its interval keeps to what can differ."""
+        interval = clipped(interval, self.metric.difference_bounds(self.n_pairs))
         return Comparison(
             arm=self.arms.arm,
             reference=self.arms.reference,

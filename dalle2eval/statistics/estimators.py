@@ -19,11 +19,14 @@ from dalle2eval.records import ALL, Estimate, InputError, Score
 from dalle2eval.statistics.features import Features
 from dalle2eval.statistics.influence import group_codes, influence_interval
 from dalle2eval.statistics.intervals import (
+    FEW_PROMPTS,
     Clusters,
     Interval,
     as_clusters,
+    clipped,
     cluster_bootstrap_interval,
     clustered_wilson_interval,
+    t_interval,
     wilson_interval,
 )
 from dalle2eval.statistics.set_influence import caution, set_influence, with_pairs
@@ -39,7 +42,8 @@ def estimate_scores(
     Args:
         scores: of one arm, one per image.
         metric: ``proportion`` takes Wilson's interval, at the effective n where a prompt has
-            several images; ``mean`` the BCa bootstrap over prompts.
+            several images; ``mean`` the BCa bootstrap over prompts, or clustered t where they are
+            fewer than `FEW_PROMPTS`. No interval leaves the metric's range.
         slice: the tag of the prompts that the scores belong to.
         seed: of the bootstrap.
 
@@ -58,8 +62,8 @@ def estimate_scores(
         return replace(base, reason=ONE_PROMPT)
     if pass_fail:
         return _known(base, clusters.mean, *_share_interval(clusters))
-    interval = cluster_bootstrap_interval(clusters, seed=seed)
-    return _known(base, clusters.mean, interval, "cluster-bootstrap")
+    interval, method = _mean_interval(clusters, seed)
+    return _within(metric, _known(base, clusters.mean, interval, method), len(clusters.sums))
 
 
 def estimate_features(
@@ -92,10 +96,9 @@ def estimate_features(
         inside = as_clusters(np.rint(influence.first + influence.value), influence.groups)
         return _known(base, influence.value, *_share_interval(inside))
     interval = influence_interval(influence)
-    if metric.estimator == "frechet":
-        interval = replace(interval, low=max(0.0, interval.low))  # a distance is never negative
-    note = caution(metric, generated, reference, influence)
-    return replace(_known(base, influence.value, interval, "influence"), note=note)
+    found = _known(base, influence.value, interval, "influence")
+    found = _within(metric, found, len(set(generated.prompts)))
+    return replace(found, note=caution(metric, generated, reference, influence))
 
 
 def require_scores_of(metric: MetricInfo, scores: Sequence[Score]) -> None:
@@ -122,6 +125,35 @@ def _share_interval(clusters: Clusters) -> tuple[Interval, str]:
     if clusters.counts.max() > 1:
         return clustered_wilson_interval(clusters), "clustered-wilson"
     return wilson_interval(float(clusters.sums.sum()), len(clusters.sums)), "wilson"
+
+
+def _mean_interval(clusters: Clusters, seed: int) -> tuple[Interval, str]:
+    """Return interval and method of a mean over prompts."""
+    num = len(clusters.sums)
+    if num < FEW_PROMPTS:
+        return t_interval(clusters.mean, clusters.standard_error, num), "cluster-t"
+    return cluster_bootstrap_interval(clusters, seed=seed), "cluster-bootstrap"
+
+
+def _within(metric: MetricInfo, found: Estimate, num_prompts: int) -> Estimate:
+    """Return an estimate whose interval keeps to the metric's range, or why it has none.
+
+    A handful of equal prompts says nothing of how much others differ, and would claim certainty.
+    """
+    assert found.low is not None
+    assert found.high is not None
+    interval = clipped(Interval(found.low, found.high), metric.bounds(found.n))
+    if found.low == found.high and num_prompts < FEW_PROMPTS:
+        return replace(
+            found,
+            value=None,
+            low=None,
+            high=None,
+            method="none",
+            reason=f"{num_prompts} equal prompts: an interval needs {FEW_PROMPTS}, or two that "
+            "differ",
+        )
+    return replace(found, low=interval.low, high=interval.high)
 
 
 def _unknown(metric: MetricInfo, n: int, slice: str, reason: str) -> Estimate:

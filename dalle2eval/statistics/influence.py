@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from dalle2eval.metrics.arrays import Floats
-from dalle2eval.statistics.intervals import LEVEL, Interval
+from dalle2eval.statistics.intervals import FEW_PROMPTS, LEVEL, Interval, t_interval
 
 MAX_BEND = 0.1  # beyond it the expansion of the interval's ends no longer holds
 MAX_PAIR_ROWS = 512  # rows of the pair table: enough for V2 to 3%, and 2 MB
@@ -83,9 +83,12 @@ def influence_interval(influence: Influence) -> Interval:
     value + s (l + c l²), l = w/(1 - a w)², w = a + c ± t, with the acceleration a of the first
     order, the curvature c of the second along the first, and t of G - 1 degrees of freedom.
     Distances are skewed upwards; value ± t s misses them on one side. The bias of the value at its
-    n is part of what is covered: the interval is for the metric's expected value at this n.
+    n is part of what is covered: the interval is for the metric's expected value at this n. With
+    fewer than `FEW_PROMPTS` groups a and c are not known, and the interval is value ± t s.
     """
     m = _cluster_moments(influence)
+    if m.num_groups < FEW_PROMPTS:
+        return t_interval(influence.value, float(np.sqrt(m.variance)), m.num_groups)
     quantile = float(stats.t.ppf((1 + LEVEL) / 2, m.num_groups - 1))
     w = m.acceleration + m.curvature + np.array([-quantile, quantile])
     bent = w / (1.0 - m.acceleration * w) ** 2

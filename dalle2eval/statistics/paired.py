@@ -69,13 +69,14 @@ def clustered_t(differences: Clusters) -> tuple[Interval, float]:
     """Return interval and two-sided p-value of a mean difference, clustered by prompt, G - 1 d.f.
 
     When all prompts differ by the same amount there is no variance to judge by: the p-value is
-    then that of equal signs, 2 / 2^G.
+    then that of equal signs, 2 / 2^G, and the interval reaches to 0 where that rejects nothing.
     """
     num, mean, error = len(differences.sums), differences.mean, differences.standard_error
     interval = t_interval(mean, error, num)
     if error > abs(mean) * 1e-12:
         return interval, t_test(mean, error, num)
-    return interval, 1.0 if mean == 0 else min(1.0, 2.0 ** (1 - num))
+    p_value = 1.0 if mean == 0 else min(1.0, 2.0 ** (1 - num))
+    return agreeing(interval, p_value), p_value
 
 
 def t_test(value: float, standard_error: float, num_clusters: int) -> float:
