@@ -182,7 +182,7 @@ def sample(  # noqa: PLR0913  (the command's options by their names)
     Raises:
         InputError: no such model, setting or size, or the folder cannot be written.
     """
-    from ablations.catalogue import check_device, open_model, told_plainly
+    from ablations.catalogue import check_device, open_ensemble, told_plainly
     from ablations.sampling import draw_stages
 
     check_device(device)
@@ -190,7 +190,7 @@ def sample(  # noqa: PLR0913  (the command's options by their names)
         raise InputError("a prompt is empty; say what to draw")
     for prompt in prompts:
         check_text(prompt, "a prompt")
-    chosen = open_model(model, device)
+    chosen = open_ensemble(model, device)
     with told_plainly():
         if size is None:
             size = max(chosen.sizes) if stages else min(chosen.sizes)
@@ -310,7 +310,7 @@ def _prepare(request: Request) -> _Prepared:
         find_judge,
         judged_by,
         judges_for,
-        open_model,
+        open_ensemble,
         tables,
         told_plainly,
         workshop,
@@ -325,7 +325,7 @@ def _prepare(request: Request) -> _Prepared:
     loaded = load_suite(request.suite, request.overrides, request.scale)
     choice = Choice(arms=request.arms, limit=request.limit, seed=request.seed)
     with told_plainly():
-        model = open_model(loaded.suite.model.name, request.device)
+        model = open_ensemble(loaded.suite.model.name, request.device)
         judge = find_judge()
         frozen = resolve(
             loaded,
@@ -337,7 +337,8 @@ def _prepare(request: Request) -> _Prepared:
         )
         work = plan_work(frozen, model, judges_for(frozen, judge))
     root = Path(request.store) if request.store is not None else default_store()
-    weights = {model.name: model.weights, judge.name: judge.weights}
+    others = {name: other.weights for name, other in model.others.items()}
+    weights = {model.name: model.weights, judge.name: judge.weights, **others}
     return _Prepared(
         work=work,
         store=Store(root),
