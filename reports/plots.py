@@ -20,6 +20,7 @@ WIDTH, HEIGHT = 360, 270
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 42  # room for the tick labels and titles
 DODGE = 7  # pixels between arms that share an x
 GUIDANCE = "guidance_scale"
+RECALL = "recall_"  # Kynkäänniemi et al. 2019, of any extractor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +100,15 @@ def _axis(title: str, values: Iterable[float], start: float, end: float) -> Axis
 
 
 def guidance_plots(run: RunRecord) -> tuple[Plot, ...]:
-    """Return fidelity and alignment against guidance, and one against the other."""
+    """Return fidelity, alignment and, where measured, recall against guidance, and a trade-off.
+
+    Recall is what guidance pays with: pictures grow better and more alike.
+    """
     primary = run.plan.primary_metric
-    known = {m: _known(run, m) for m in dict.fromkeys((primary, "clip_score"))}
+    recall = [metric for metric in run.metrics if metric.startswith(RECALL)]
+    known = {m: _known(run, m) for m in dict.fromkeys((primary, "clip_score", *recall))}
     plots = [_against_guidance(run, metric, found) for metric, found in known.items()]
-    if len(known) > 1:
+    if primary != "clip_score":
         both = [arm for arm in known[primary] if arm in known["clip_score"]]
         plots.append(_trade_off(run, primary, both) if both else None)
     return tuple(plot for plot in plots if plot is not None)

@@ -50,6 +50,10 @@ _NAMED = {
 _FAMILIES = {
     "fd_": ("Fréchet distance", "distance to real images over {} features"),
     "kid_": ("KID", "unbiased kernel distance to real images over {} features"),
+    "precision_": ("Precision", "generated images that lie among real ones, by {} features"),
+    "recall_": ("Recall", "real images that lie among the generated ones, by {} features"),
+    "density_": ("Density", "real neighbourhoods around a generated image, by {} features"),
+    "coverage_": ("Coverage", "real images with a generated one beside them, by {} features"),
     "vendi_": ("Vendi score", "effective number of different pictures over {} features"),
 }
 PROBES = {"composition": "Composition", "text": "Text rendering"}

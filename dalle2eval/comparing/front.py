@@ -189,7 +189,10 @@ def _head(plan: Plan, joint: _Joint) -> dict[str, Any]:
         "sides": data["options"]["sides"],
         "fingerprint": plan.fingerprint,
         "self_tests": [to_json(test) for test in tests],
-        "counts": {f.side.label(arm): joining.counts_of(f, arm) for f, arm in joint.arms},
+        "counts": {
+            found.side.label(arm): joining.counts_of(found, arm, joint.shared)
+            for found, arm in joint.arms
+        },
         "cost": joining.joint_cost(*joint.sides),
     }
 

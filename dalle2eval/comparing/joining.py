@@ -98,8 +98,11 @@ def pictures_of(side: Side, arm: str, shared: Shared) -> list[tuple[Picture, dic
     return found
 
 
-def counts_of(found: Evidence, arm: str) -> dict[str, int]:
-    """Count an arm's shared samples, as a run does: unscored are those that no judge could tell."""
+def counts_of(found: Evidence, arm: str, shared: Shared) -> dict[str, Any]:
+    """Count an arm's samples: the run's own counts where all of it is shared, else from scores."""
+    own = found.side.run.counts.get(arm)
+    if own is not None and shared.whole(found.side):
+        return asdict(own)
     scores = [s for (name, _), some in found.scores.items() if name == arm for s in some]
     touched = {score.key for score in scores}
     unscored = {score.key for score in scores if score.value is None}

@@ -99,9 +99,7 @@ def _left_out(side: Side, pairs: Sequence[ArmPair], shared: Shared) -> list[str]
         lines.append(f"{only} the arms {', '.join(arms)}: left out.")
     prompts = len(plan.prompts) - len(shared.prompts)
     if prompts:
-        lines.append(
-            f"{only} {prompts} of its {len(plan.prompts)} prompts: left out."
-        )
+        lines.append(f"{only} {prompts} of its {len(plan.prompts)} prompts: left out.")
     seeds = [seed for seed in plan.seeds if seed not in shared.seeds]
     if seeds:
         lines.append(f"{only} the seeds {_listed(seeds)}: left out.")

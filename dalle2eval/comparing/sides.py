@@ -5,11 +5,11 @@ A is what B is held against: every difference is B minus A.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 from dalle2eval.records import ArmSpec, InputError
+from dalle2eval.spelling import nearest
 from reports.reading import read_run
 from reports.run_record import RunRecord
 
@@ -62,9 +62,7 @@ def read_side(letter: str, place: str | Path) -> Side:
     run = read_run(folder)
     names = [spec.name for spec in run.arms]
     if arm not in names:
-        near = difflib.get_close_matches(arm, names, n=1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise InputError(f'{folder}: no arm "{arm}" (its arms: {", ".join(names)}){hint}')
+        raise InputError(f'{folder}: no arm "{arm}"{nearest(arm, names)}')
     return Side(letter=letter, run=run, arm=arm)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dalle2eval.gate.baseline import Baseline, conditions_of
+from dalle2eval.gate.changed import ChangedImage, changed_images
 from dalle2eval.gate.measured import measured_arms
 from dalle2eval.gate.tripwires import LOST, Tripped, tripped
 from dalle2eval.gate.verdicts import GateRow, corrected, judge_arm
@@ -31,12 +32,14 @@ class Decision:
         tripped: broken pictures.
         cautions: what differs without making the comparison void, such as another machine.
         accepted: who accepted the baseline, when and why.
+        changed: the images that changed most, the most first.
     """
 
     rows: tuple[GateRow, ...]
     tripped: tuple[Tripped, ...]
     cautions: tuple[str, ...]
     accepted: Mapping[str, Any]
+    changed: tuple[ChangedImage, ...] = ()
 
     def exit_code(self, *, strict: bool = False) -> int:
         """Return 12, 10, 11 (strict only) or 0, the gravest first."""
@@ -76,6 +79,7 @@ def decide(run: RunRecord, baseline: Baseline) -> Decision:
         tripped=tuple(tripped(run)),
         cautions=tuple(_cautions(conditions, baseline.conditions)),
         accepted=baseline.accepted,
+        changed=changed_images(run, baseline.arms, current),
     )
 
 

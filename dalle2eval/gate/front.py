@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,18 @@ from reports.reading import read_run
 from reports.run_record import RunRecord
 
 
-def check(run: str | Path, baseline: str | Path) -> Decision:
-    """Hold a finished run against a baseline file.
+def check(
+    run: str | Path, baseline: str | Path, *, floors: Mapping[str, Floor] | None = None
+) -> Decision:
+    """Hold a finished run against a baseline file; floors given here replace the baseline's.
 
     Raises:
         InputError: one of them is missing, damaged or from a newer release.
         NotComparable: they are not the same experiment.
     """
     accepted = read_baseline(Path(baseline))
+    if floors is not None:
+        accepted = replace(accepted, floors={**accepted.floors, **floors})
     return decide(read_run(run), accepted)
 
 
@@ -66,10 +71,23 @@ def accept(
 
 
 def write_outputs(
-    decision: Decision, *, strict: bool, markdown: Path | None = None, junit: Path | None = None
+    decision: Decision,
+    *,
+    strict: bool,
+    markdown: Path | None = None,
+    junit: Path | None = None,
+    pictures: str | None = None,
 ) -> None:
-    """Write the files that CI reads; on GitHub also the step's summary."""
-    comment = to_markdown(decision, strict=strict)
+    """Write the files that CI reads; on GitHub also the step's summary.
+
+    Args:
+        decision: of the gate.
+        strict: whether cannot tell is a failure.
+        markdown: file of the comment.
+        junit: file of the test cases.
+        pictures: address under which the run folder can be reached.
+    """
+    comment = to_markdown(decision, strict=strict, pictures=pictures)
     if markdown is not None:
         write_atomic(markdown, comment.encode())
     if junit is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from dalle2eval.gate.decision import INCONCLUSIVE, NOT_COMPARABLE, PASS, REGRESSION, Decision
@@ -29,6 +30,7 @@ ANSWERS = {
     INCONCLUSIVE: "inconclusive",
     NOT_COMPARABLE: "not comparable",
 }
+PROMPT_SHOWN = 160  # characters of a prompt in the comment
 MARKDOWN_LIMIT = 60_000  # bytes: what a pull-request comment may hold
 
 
@@ -61,18 +63,61 @@ def to_json(decision: Decision, *, strict: bool) -> dict[str, Any]:
         "tripped": [{**asdict(wire), "text": wire.text} for wire in decision.tripped],
         "cautions": list(decision.cautions),
         "accepted": dict(decision.accepted),
+        "changed": [asdict(image) for image in decision.changed],
     }
 
 
-def to_markdown(decision: Decision, *, strict: bool) -> str:
-    """Return a comment for a pull request, under 60 kB; names are escaped."""
+def row_text(row: GateRow) -> str:
+    """Return a row's numbers in one line."""
+    text = f"{_short(row.baseline)} -> {_short(row.current)}"
+    if row.degradation is None:
+        return text
+    ends = f"[{_short(row.low)}, {_short(row.high)}]"
+    return f"{text}, worse by {_short(row.degradation)} {ends}, margin {_short(row.margin)}"
+
+
+def to_markdown(decision: Decision, *, strict: bool, pictures: str | None = None) -> str:
+    """Return a comment for a pull request, under 60 kB; names are escaped.
+
+    Args:
+        decision: of the gate.
+        strict: whether cannot tell is a failure.
+        pictures: address under which the run folder can be reached; pictures are then shown, else
+            named by their path (a comment cannot carry them).
+    """
     answer = ANSWERS[decision.exit_code(strict=strict)]
     lines = [f"## Sample quality: {answer}", "", _accepted(decision), ""]
     lines += ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
     lines += ["| " + " | ".join(map(_markdown, row)) + " |" for row in table_rows(decision)]
     lines += ["", f"`{LEGEND}`", ""]
     lines += [f"- {_markdown(line)}" for line in remarks(decision)]
-    return _cut(lines)
+    return _cut([*lines, *_changed(decision, pictures)])
+
+
+def _changed(decision: Decision, pictures: str | None) -> list[str]:
+    """Return the images that changed most, as a table."""
+    if not decision.changed:
+        return []
+    lines = ["", "### Images that changed most", "", "| arm | prompt | seed | turned | picture |"]
+    lines.append("|---|---|---|---|---|")
+    for image in decision.changed:
+        picture = _picture(image.path, pictures)
+        cells = (
+            image.arm,
+            image.prompt[:PROMPT_SHOWN],
+            str(image.key.seed),
+            "; ".join(image.flips),
+        )
+        lines.append(f"| {' | '.join(map(_markdown, cells))} | {picture} |")
+    return lines
+
+
+def _picture(path: str | None, pictures: str | None) -> str:
+    if path is None:
+        return "not kept"
+    if pictures is None:
+        return _markdown(path)
+    return f"![]({pictures.rstrip('/')}/{quote(path)})"
 
 
 def to_junit(decision: Decision, *, strict: bool) -> str:
@@ -83,7 +128,7 @@ def to_junit(decision: Decision, *, strict: bool) -> str:
         _fail(pictures, "; ".join(wire.text for wire in decision.tripped[:20]))
     for row in decision.rows:
         case = ET.SubElement(suite, "testcase", classname=f"gate.{row.arm}", name=row.metric)
-        text = row.reason or " ".join(_cells(row)[3:])
+        text = row.reason or row_text(row)
         if not row.gating or (row.verdict == "inconclusive" and not strict):
             ET.SubElement(case, "skipped", message=_xml(f"{row.verdict}: {text}"))
         elif row.verdict not in ("pass", "improved"):
