@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dalle2eval.commands.options import AsJson, number
+from dalle2eval.commands.options import AsJson, interval, number, say_unknown
 from dalle2eval.console import put_json, say, say_table
 
 A = Annotated[str, typer.Argument(metavar="A", help="Folder of a finished run, or RUN:ARM.")]
@@ -33,20 +33,21 @@ def compare(
     if as_json:
         put_json({"folder": str(folder), "report": str(folder / "report.html"), **summary})
         return
+    shown = [c for c in summary["comparisons"] if c["slice"] == "all"]
     rows = [
         (
             c["arm"],
             c["reference"],
             c["metric"],
             number(c["difference"]),
-            f"[{number(c['low'])}, {number(c['high'])}]",
+            interval(c),
             c["n_pairs"],
             c["verdict"],
         )
-        for c in summary["comparisons"]
-        if c["slice"] == "all"
+        for c in shown
     ]
     say_table(rows, ("arm", "against", "metric", "difference", "95% interval", "pairs", "verdict"))
+    say_unknown(shown, "metric")
     for found in summary["flips"]:
         lost, won = len(found["lost"]), len(found["won"])
         say(f"{found['arm']} {found['metric']}: {lost} lost, {won} won of {found['n']}")

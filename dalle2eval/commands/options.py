@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from dalle2eval.console import say
 
 Suite = Annotated[str, typer.Argument(metavar="SUITE", help="A built-in suite, or a YAML file.")]
 Arms = Annotated[list[str] | None, typer.Option("--arm", help="Only this arm (repeatable).")]
@@ -39,3 +42,25 @@ def suite_choices(
 def number(value: float | None) -> str:
     """Return a number for people, four digits of it."""
     return "unknown" if value is None else f"{value:.4g}"
+
+
+def interval(row: Mapping[str, Any]) -> str:
+    """Return the interval of an estimate or comparison, ``[low, high]``; nothing where unknown."""
+    if row["low"] is None or row["high"] is None:
+        return ""
+    return f"[{number(row['low'])}, {number(row['high'])}]"
+
+
+def say_unknown(rows: Iterable[Mapping[str, Any]], name: str) -> None:
+    """Say once for each reason why numbers are unknown, and whose.
+
+    Args:
+        rows: estimates or comparisons; those without a reason are known.
+        name: of the field that tells them apart in the table above, such as ``arm``.
+    """
+    whose: dict[str, list[str]] = {}
+    for row in rows:
+        if row["reason"]:
+            whose.setdefault(row["reason"], []).append(row[name])
+    for reason, names in whose.items():
+        say(f"unknown, {', '.join(dict.fromkeys(names))}: {reason}")

@@ -19,7 +19,9 @@ from dalle2eval.commands.options import (
     Seed,
     StoreFolder,
     Suite,
+    interval,
     number,
+    say_unknown,
     suite_choices,
 )
 from dalle2eval.console import put_json, say, say_table
@@ -54,12 +56,10 @@ def run(
         put_json({"folder": str(folder), "report": str(folder / "report.html"), **summary})
         return
     primary = summary["primary_metric"]
-    rows = [
-        (e["arm"], number(e["value"]), f"[{number(e['low'])}, {number(e['high'])}]", e["n"])
-        for e in summary["estimates"]
-        if e["metric"] == primary and e["slice"] == "all"
-    ]
+    shown = [e for e in summary["estimates"] if (e["metric"], e["slice"]) == (primary, "all")]
+    rows = [(e["arm"], number(e["value"]), interval(e), e["n"]) for e in shown]
     say_table(rows, ("arm", primary, "95% interval", "n"))
+    say_unknown(shown, "arm")
     say(f"report: {folder / 'report.html'}")
 
 

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from dalle2eval.commands.options import AsJson, Device, Limit, Quiet, StoreFolder, number
+from dalle2eval.commands.options import (
+    AsJson,
+    Device,
+    Limit,
+    Quiet,
+    StoreFolder,
+    interval,
+    number,
+    say_unknown,
+)
 from dalle2eval.console import put_json, say, say_table
 
 
@@ -57,13 +66,9 @@ def score(
     if as_json:
         put_json({"folder": str(folder), "report": str(folder / "report.html"), **summary})
         return
-    rows = [
-        (e["metric"], number(e["value"]), f"[{number(e['low'])}, {number(e['high'])}]", e["n"])
-        for e in summary["estimates"]
-    ]
+    rows = [(e["metric"], number(e["value"]), interval(e), e["n"]) for e in summary["estimates"]]
     say_table(rows, ("metric", "value", "95% interval", "n"))
-    for reason in dict.fromkeys(e["reason"] for e in summary["estimates"] if e["reason"]):
-        say(f"unknown: {reason}")
+    say_unknown(summary["estimates"], "metric")
     say(f"report: {folder / 'report.html'}")
 
 
