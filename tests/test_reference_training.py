@@ -247,6 +247,6 @@ def test_the_bundled_weights_are_what_the_recipe_makes():
 
 
 def test_the_bundled_weights_fit_the_budget():
-    trained = [*BUNDLED.glob("scenes*/*.safetensors")]  # tiny is random, 0.3 MB, and for tests
+    trained = [*BUNDLED.glob("scenes*/*.safetensors")]  # tiny: test_reference_weights_size.py
     total = sum(path.stat().st_size for path in trained)
     assert total <= 24_000_000
