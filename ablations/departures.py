@@ -1,13 +1,13 @@
 """In words: what a run leaves out or changes of the suite as it was written.
 
-``--arm``, ``--limit``, ``--seed`` and ``--set`` make a run cheaper or other than its suite. Its
-numbers are right, but they are not the suite's, and a reader of the report must be told.
+``--arm``, ``--limit``, ``--seed``, ``--scale`` and ``--set`` make a run cheaper or other than its
+suite. Its numbers are right, but they are not the suite's, and a reader of the report must be told.
 """
 
 from __future__ import annotations
 
 from ablations.checking import at
-from ablations.loading import LoadedSuite
+from ablations.loading import AS_WRITTEN, LoadedSuite
 from ablations.resolving import Choice, PromptLoader, arm_names, is_scored
 from dalle2eval.records import Plan
 
@@ -24,12 +24,23 @@ def departures(
         load_prompts: finds n prompts of a set.
     """
     found = (
+        _scale(loaded),
         _arms(loaded, plan),
         _prompts(loaded, plan, load_prompts),
         _seed(loaded, choice),
         _fields(loaded),
     )
     return tuple(sentence for sentence in found if sentence)
+
+
+def _scale(loaded: LoadedSuite) -> str:
+    if loaded.scale == AS_WRITTEN:
+        return ""
+    n, each = loaded.suite.prompts.n, loaded.suite.samples_per_prompt
+    return (
+        f"Changed run: at scale {loaded.scale} ({n} prompts in each arm, {each} a prompt), not at "
+        f"{AS_WRITTEN}, as the suite is written."
+    )
 
 
 def _arms(loaded: LoadedSuite, plan: Plan) -> str:

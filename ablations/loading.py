@@ -66,13 +66,14 @@ class Override:
 class LoadedSuite:
     """A valid suite with its name and the document that errors point into.
 
-    ``overrides`` are the fields that are not as the suite was written.
+    ``overrides`` are the fields that are not as the suite was written at its ``scale``.
     """
 
     name: str
     suite: Suite
     document: Document
     overrides: tuple[Override, ...] = ()
+    scale: str = AS_WRITTEN
 
 
 def list_suites() -> list[str]:
@@ -115,6 +116,7 @@ def load_suite(
         suite=_validate(document),
         document=document,
         overrides=tuple(_changes(paths, written, document.data)),
+        scale=scale or AS_WRITTEN,
     )
 
 

@@ -10,6 +10,7 @@ from fake_model import FakeModel
 from run_fixtures import SUITE, make_plan
 
 from ablations.catalogue import find_judge, judges_for, tables
+from ablations.departures import departures
 from ablations.loading import list_suites, load_suite
 from ablations.plan import plan_work
 from ablations.resolving import Choice, resolve
@@ -93,6 +94,13 @@ def test_a_scale_changes_what_is_drawn_and_set_has_the_last_word():
     assert planned("sampler", scale="quick").fingerprint == planned("sampler").fingerprint
     assert len(planned("sampler", "prompts.n=5", scale="smoke").prompts) == 5
     assert len(planned("sampler", scale="full", limit=3).prompts) == 3
+
+
+def test_a_run_at_another_scale_says_so():
+    loaded, plan = load_suite("prior", scale="smoke"), planned("prior", scale="smoke")
+    (told,) = departures(loaded, plan, Choice(), load_prompts)
+    assert told.startswith("Changed run: at scale smoke (16 prompts in each arm, 1 a prompt")
+    assert departures(load_suite("prior"), planned("prior"), Choice(), load_prompts) == ()
 
 
 def test_an_unknown_scale_names_those_that_there_are():
