@@ -50,6 +50,7 @@ class VoteServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # a class opens the link at once
 
     def __init__(self, study: Study, *, host: str = "127.0.0.1", port: int = 0) -> None:
         """Open the study's votes and listen; port 0 takes any free one.
