@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ablations.loading import LoadedSuite
+from dalle2eval.models import MODEL
 from dalle2eval.protocols import Stage
 from dalle2eval.records import ArmSpec
 
@@ -56,8 +57,8 @@ def check_effects(
     sizes = (max([*loaded.suite.sizes.values(), *_showcase(loaded)]),)
     known = {arm.name: arm for arm in arms}
     for arm in arms:
-        if arm.reference is not None:
-            base = known[arm.reference].settings
+        base = known[arm.reference or arm.name].settings
+        if arm.settings.get(MODEL) == base.get(MODEL):  # another model is a change by itself
             for name in _idle(planner, arm.settings, base, arm.changes, sizes):
                 message = _message(arm.settings, name, f"arm {arm.name}")
                 raise loaded.document.error((*place[arm.name], name), message)
@@ -72,7 +73,7 @@ def _check_model_settings(loaded: LoadedSuite, planner: Planner, arms: Sequence[
     """Refuse a setting of the whole suite that would reach none of its arms, even drawn large."""
     defaults = planner.resolve_settings({})
     for name in loaded.suite.model.settings:
-        carriers = [arm for arm in arms if arm.settings[name] != defaults[name]]
+        carriers = [a for a in arms if a.settings.get(name, defaults[name]) != defaults[name]]
         idle = [_idle(planner, arm.settings, defaults, (name,), LARGEST_FIRST) for arm in carriers]
         if idle and all(idle):
             message = _message(carriers[0].settings, name, "any arm")
@@ -95,7 +96,7 @@ def _idle(
         here = _stages(planner, settings, sizes)
     except ValueError:
         return []  # what cannot be drawn is refused for that
-    differ = [name for name in names if settings[name] != base[name]]
+    differ = [name for name in names if name in settings and settings[name] != base[name]]
     return [name for name in differ if _same(planner, {**settings, name: base[name]}, sizes, here)]
 
 

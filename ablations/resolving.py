@@ -7,6 +7,7 @@ wrong with a suite is said before any work, at its place in the file.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -20,11 +21,13 @@ from ablations.checking import (
     primary_metric,
 )
 from ablations.effects import check_drawable, check_effects
-from ablations.loading import LoadedSuite, nearest
+from ablations.loading import LoadedSuite
 from ablations.located_yaml import Path
-from ablations.suite import ArmName, Suite
+from ablations.suite import ARM_NAME, ArmName, Suite
+from dalle2eval.models import MODEL, apply_changes
 from dalle2eval.protocols import Stage
 from dalle2eval.records import ALL, ArmSpec, InputError, Plan, Prompt
+from dalle2eval.spelling import nearest
 
 SMALLEST = 64  # pixels; what a prompt is drawn at when no slice of it asks for more
 
@@ -165,13 +168,18 @@ def _expand_arms(loaded: LoadedSuite, planner: Planner) -> tuple[ArmSpec, ...]:
     for name in suite.arms:
         inherited = _inherited(loaded, name)
         for arm_name, changes in _grid(suite, name):
+            if not re.fullmatch(ARM_NAME, arm_name):
+                message = f'the grid makes an arm "{arm_name[:80]}", which is no name for an arm'
+                raise loaded.document.error(("arms", name, "grid"), message)
             if arm_name in specs:
                 raise loaded.document.error(("arms", name), f'two arms are called "{arm_name}"')
             specs[arm_name] = ArmSpec(
                 name=arm_name,
                 reference=suite.arms[name].reference,
                 changes=changes,
-                settings=_settings(loaded, planner, name, {**inherited, **changes}),
+                settings=_settings(
+                    loaded, planner, name, _changed(loaded, name, inherited, changes)
+                ),
             )
     return tuple(specs.values())
 
@@ -201,8 +209,17 @@ def _inherited(loaded: LoadedSuite, name: str) -> dict[str, Any]:
         chain.append(reference)
     settings = suite.model.settings
     for ancestor in reversed(chain[1:]):
-        settings |= suite.arms[ancestor].changes
+        settings = _changed(loaded, ancestor, settings, suite.arms[ancestor].changes)
     return settings
+
+
+def _changed(
+    loaded: LoadedSuite, arm: str, settings: Mapping[str, Any], changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return an arm's inherited settings with its own on top."""
+    model = loaded.suite.model
+    with at(loaded, ("arms", arm)):
+        return apply_changes(settings, changes, {**model.settings, MODEL: model.name})
 
 
 def _grid(suite: Suite, name: ArmName) -> list[tuple[str, dict[str, Any]]]:
@@ -222,7 +239,8 @@ def _settings(
     try:
         return planner.resolve_settings(changes)
     except ValueError as error:
-        raise loaded.document.error(_guilty(loaded, planner, arm), str(error)) from None
+        named = {MODEL: changes[MODEL]} if MODEL in changes else {}
+        raise loaded.document.error(_guilty(loaded, planner, arm, named), str(error)) from None
 
 
 def _check_model_settings(loaded: LoadedSuite, planner: Planner) -> None:
@@ -234,18 +252,19 @@ def _check_model_settings(loaded: LoadedSuite, planner: Planner) -> None:
             raise loaded.document.error(("model", name), str(error)) from None
 
 
-def _guilty(loaded: LoadedSuite, planner: Planner, arm: str) -> Path:
-    """Return the place of the setting that the model refuses, or of the arm."""
-    candidates: list[tuple[Path, dict[str, Any]]] = [
-        (("model", key), {key: value}) for key, value in loaded.suite.model.settings.items()
-    ]
+def _guilty(loaded: LoadedSuite, planner: Planner, arm: str, named: Mapping[str, Any]) -> Path:
+    """Return the place of the setting that the model refuses, or of the arm.
+
+    ``named`` holds the arm's own model, where it has one.
+    """
+    candidates: list[tuple[Path, dict[str, Any]]] = [(("arms", arm, MODEL), {})]
     for key, value in loaded.suite.arms[arm].changes.items():
         candidates.append((("arms", arm, key), {key: value}))
     for key, values in loaded.suite.arms[arm].grid.items():
         candidates += [(("arms", arm, "grid", key), {key: value}) for value in values]
     for path, change in candidates:
         try:
-            planner.resolve_settings(change)
+            planner.resolve_settings({**named, **change})
         except ValueError:
             return path
     return ("arms", arm)

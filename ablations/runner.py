@@ -18,6 +18,7 @@ from ablations.cost import cost_of
 from ablations.counting import count_samples
 from ablations.events import Events
 from ablations.executors import Done, Executor, load
+from ablations.faulty import fault_notes
 from ablations.plan import Work
 from ablations.progress import Silent, Watcher
 from ablations.run_folder import (
@@ -158,7 +159,8 @@ def _write_numbers(work: Work, site: Site, events: Events, seconds: float) -> No
     events.write("finish", seconds=round(seconds, 2), peak_memory_mb=_peak_memory_mb())
     cost = cost_of(work.units, events.past)
     counts = count_samples(work, judged, folder)
-    rest = {"self_tests": tests, "counts": counts, "cost": cost, "notes": list(site.notes)}
+    notes = [*fault_notes(judged), *site.notes]
+    rest = {"self_tests": tests, "counts": counts, "cost": cost, "notes": notes}
     summary = summary_of(work, judged, **rest)
     write_table(folder / "estimates.parquet", summary["estimates"], ESTIMATES)
     write_table(folder / "comparisons.parquet", summary["comparisons"], COMPARISONS)

@@ -10,14 +10,22 @@ import math
 import re
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 Size = Literal[64, 256, 1024]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 _EXPECTED = r"^([\w.]+): (.+) (?:better|worse|higher|lower) than (.+)$"
 Expectation = Annotated[Line, StringConstraints(pattern=_EXPECTED)]
 # Arm names are folder names and stand in tables: letters that need no care anywhere.
-ArmName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=+-]{0,63}$")]
+ARM_NAME = r"^[A-Za-z0-9][A-Za-z0-9._=+-]{0,63}$"
+ArmName = Annotated[str, StringConstraints(pattern=ARM_NAME)]
 
 
 def _plain(value: Any) -> Any:
@@ -96,7 +104,10 @@ class ReferenceImages(_Part):
 
 
 class Arm(BaseModel):
-    """One arm: its reference arm, and the settings in which it differs (any other key)."""
+    """One arm: its reference arm, and the settings in which it differs (any other key).
+
+    ``model`` among them names another model than the suite's; an arm that is a text is that alone.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
     __pydantic_extra__: dict[str, Setting] = Field(init=False)
@@ -105,6 +116,11 @@ class Arm(BaseModel):
     grid: dict[str, Annotated[list[Setting], Field(min_length=1, max_length=64)]] = Field(
         default_factory=dict
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _model_alone(cls, data: Any) -> Any:
+        return {"model": data} if isinstance(data, str) else data
 
     @property
     def changes(self) -> dict[str, Any]:

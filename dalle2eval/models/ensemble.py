@@ -104,7 +104,6 @@ class Ensemble:
         """
         rest = dict(changes)
         named = rest.pop(MODEL, None)
-        rest.pop(WEIGHTS, None)  # of settings that were resolved before
         if named is None or (called := str(parse_name(str(named)))) == self._called:
             return self.main.resolve_settings(rest)
         other = self._other(called)
