@@ -9,7 +9,7 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,6 +21,7 @@ from ablations.events import Events
 from ablations.progress import LINE_EVERY_S, clock
 from ablations.run_folder import (
     COMPARISONS,
+    CONTRIBUTIONS,
     ESTIMATES,
     SCORES,
     claim,
@@ -29,13 +30,14 @@ from ablations.run_folder import (
     write_table,
 )
 from ablations.score_plan import ARM, ImageSet, ScoreWork
-from ablations.score_rows import score_row
+from ablations.score_rows import contribution_row, score_row
 from dalle2eval.evaluate import (
     CLIP_SCORE,
     R_PRECISION,
     Evidence,
     Measures,
     clip_scores,
+    contributions,
     estimate,
     r_precision_scores,
 )
@@ -126,14 +128,18 @@ def _write(work: ScoreWork, site: ScoreSite, made: PassResult, real: PassResult 
     """Write the numbers and the pictures."""
     keys, bad = _keys(work.images, made), (*work.images.bad, *made.bad)
     scores = _scores(work, site.store, made, keys) + _unscored(work, bad)
-    over_features = _over_features(work, made, real, keys=keys, num_bad=len(bad))
-    estimates = [*over_features, *_over_scores(work, scores)]
+    estimates, added = list(_over_scores(work, scores)), []
+    for evidence, measures in _judged(work, made, real, keys):
+        found = estimate(evidence, measures)
+        estimates += [replace(each, num_unscored=len(bad)) for each in found]
+        added += _contributed(evidence, measures)
     order = {question.metric.name: row for row, question in enumerate(work.questions)}
     estimates.sort(key=lambda each: order[each.metric])
     rows = [{"arm": ARM, **to_json(each)} for each in estimates]
     folder = site.folder
     lines = (score_columns(ARM, score_row(score)) for score in scores)
     write_table(folder / "scores.parquet", lines, SCORES)
+    write_table(folder / "contributions.parquet", added, CONTRIBUTIONS)
     write_table(folder / "estimates.parquet", rows, ESTIMATES)
     write_table(folder / "comparisons.parquet", [], COMPARISONS)
     plan = to_json(work.plan)
@@ -176,16 +182,10 @@ def _features(measured: Measured, keys: Sequence[SampleKey]) -> Features:
     return Features(keys=tuple(keys), values=values, extractor=measured.label)
 
 
-def _over_features(
-    work: ScoreWork,
-    made: PassResult,
-    real: PassResult | None,
-    *,
-    keys: tuple[SampleKey, ...],
-    num_bad: int,
-) -> list[Estimate]:
-    """Return the estimates over features, one extractor at a time."""
-    found: list[Estimate] = []
+def _judged(
+    work: ScoreWork, made: PassResult, real: PassResult | None, keys: tuple[SampleKey, ...]
+) -> Iterator[tuple[Evidence, Measures]]:
+    """Yield what is measured over features, one extractor at a time."""
     for family in dict.fromkeys(question.family for question in work.questions):
         metrics = tuple(
             q.metric
@@ -202,9 +202,18 @@ def _over_features(
             prompts={prompt.id: prompt for prompt in work.plan.prompts},
             reference=reference,
         )
-        own = Evidence(features=_features(made.measured[family], keys), scores=())
-        found += [replace(each, num_unscored=num_bad) for each in estimate(own, measures)]
-    return found
+        yield Evidence(features=_features(made.measured[family], keys), scores=()), measures
+
+
+def _contributed(evidence: Evidence, measures: Measures) -> list[dict[str, Any]]:
+    """Return what each image adds to the metrics over the set, for `dalle2eval compare`.
+
+    Not to recall and coverage, which have no derivative: a jackknife of twenty passes would be made
+    a second time.
+    """
+    cheap = tuple(m for m in measures.metrics if m.estimator not in ("recall", "coverage"))
+    found = contributions(evidence, replace(measures, metrics=cheap))
+    return [{"arm": ARM, **contribution_row(each)} for each in found]
 
 
 def _over_scores(work: ScoreWork, scores: tuple[Score, ...]) -> tuple[Estimate, ...]:

@@ -67,18 +67,22 @@ def compares_sides(run: RunRecord) -> bool:
 
 
 def find_flips(run: RunRecord) -> tuple[ProbeFlips, ...]:
-    """Return the flips of every pass/fail metric between each arm and its reference arm."""
+    """Return the flips of every pass/fail metric between each arm and its reference arm.
+
+    Those with the most flips come first.
+    """
     by_arm: dict[tuple[str, str], dict[SampleKey, Score]] = {}
     for arm, score in run.all_scores():
         if wording(score.metric).share and score.value is not None:
             by_arm.setdefault((arm, score.metric), {})[score.key] = score
     metrics = dict.fromkeys(metric for _, metric in by_arm)
-    return tuple(
+    found = [
         _probe_flips(metric, (spec.name, str(spec.reference)), by_arm)
         for spec in run.arms
         for metric in metrics
         if (spec.name, metric) in by_arm and (str(spec.reference), metric) in by_arm
-    )
+    ]
+    return tuple(sorted(found, key=lambda probe: -len(probe.flips)))
 
 
 def _probe_flips(

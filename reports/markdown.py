@@ -66,7 +66,7 @@ def _flips(run: RunRecord) -> list[str]:
         counts = f"{found.told(LOST)}, {found.told(WON)}, of {found.n} judged on both sides"
         parts.append(f"**{_text(found.title)}** ({found.metric}): {_text(counts)}.")
         parts += [
-            f"{_text(found.told(way).capitalize())}:\n\n{_list(lines)}"
+            f"{_text(found.told(way))}:\n\n{_list(lines)}"
             for way in (LOST, WON)
             if (lines := _flip_lines(run, found, way))
         ]

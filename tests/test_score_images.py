@@ -11,6 +11,7 @@ from score_fixtures import Fake, coloured, write_images
 
 from ablations.score_metrics import Supply, choose
 from dalle2eval import scoring
+from dalle2eval.comparing import compare
 from dalle2eval.images.checking import BadFilesError
 from dalle2eval.metrics import frechet_distance, kernel_distance
 from dalle2eval.records import InputError
@@ -79,6 +80,29 @@ def test_distances_are_those_of_the_metrics_by_hand(place, extractors):
     kid = run.estimates["images", "kid_clip", "all"]
     assert kid.value == pytest.approx(kernel_distance(made, real), rel=1e-9, abs=1e-12)
     assert fd.extractor == "effnet@000000000000"
+
+
+def test_two_models_images_of_the_same_prompts_are_compared_by_distance_too(place, extractors):
+    write_images(place / "other", first_seed=500)
+    runs = [
+        _score(place, metrics=["fd", "recall", "clip_score"]),
+        scoring.score(
+            place / "other",
+            prompts=place / "other.jsonl",
+            reference=place / "real",
+            features=["clip", "effnet"],
+            metrics=["fd", "recall", "clip_score"],
+            out=place / "second",
+            store=place / "store",
+        ),
+    ]
+    values = [read_run(run).estimates["images", "fd_effnet", "all"].value for run in runs]
+    folder = compare(*runs, out=place / "compared")
+    rows = {row.metric: row for row in read_run(folder).comparisons if row.slice == "all"}
+    assert rows["fd_effnet"].difference == pytest.approx(values[1] - values[0])
+    assert rows["fd_effnet"].low < rows["fd_effnet"].difference < rows["fd_effnet"].high
+    assert rows["clip_score"].n_pairs == 24
+    assert "kept no contributions" in rows["recall_effnet"].reason
 
 
 def test_a_clip_score_is_the_cosine_with_its_own_prompt(place, extractors):

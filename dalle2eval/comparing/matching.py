@@ -68,7 +68,8 @@ def match(a: Side, b: Side, pairs: Sequence[ArmPair]) -> Shared:
 def yardstick(side: Side) -> Any:
     """Return what names the reference images of a run; distances to others are other distances."""
     options = side.run.plan.options
-    return options.get("references_per_prompt"), options.get("reference")
+    real = options.get("reference") or {}
+    return options.get("references_per_prompt"), real.get("content")
 
 
 def _check_same(ours: Prompt, theirs: Prompt) -> None:
