@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ablations.loading import LoadedSuite, nearest
+from ablations.loading import LoadedSuite
 from ablations.located_yaml import Path
 from ablations.suite import Suite
 from dalle2eval.records import ALL, ArmSpec
+from dalle2eval.spelling import nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from ablations.suite import (
     Suite,
 )
 from dalle2eval.records import InputError
+from dalle2eval.spelling import nearest
 
 SUITES_FOLDER = Path(__file__).parent / "suites"
 SUFFIXES = (".yaml", ".yml")
@@ -79,15 +79,6 @@ class LoadedSuite:
 def list_suites() -> list[str]:
     """Return the names of the built-in suites."""
     return sorted(path.stem for path in SUITES_FOLDER.glob("*.yaml"))
-
-
-def nearest(name: str, allowed: Iterable[str]) -> str:
-    """Return ``; did you mean "x"?``, or the list of what is allowed when nothing is near."""
-    known = sorted(allowed)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
-        return f'; did you mean "{near[0]}"?'
-    return f"; allowed: {', '.join(known[:30])}" if known else ""
 
 
 def load_suite(
@@ -229,7 +220,8 @@ def _explain(document: Document, problem: Any) -> InputError:
     path = tuple(part for part in problem["loc"] if part != "[key]")
     dotted = ".".join(str(part) for part in path)
     if problem["type"] == "extra_forbidden":
-        return document.error(path, f'no field "{dotted}"{nearest(str(path[-1]), _siblings(path))}')
+        hint = nearest(str(path[-1]), sorted(_siblings(path)))
+        return document.error(path, f'no field "{dotted}"{hint}')
     if problem["type"] == "missing":
         return document.error(path, f"the field {dotted} is missing")
     if path and path[0] == "arms" and problem["type"] == "string_pattern_mismatch":

@@ -10,8 +10,6 @@ test on the meta device (no memory is taken).
 
 from __future__ import annotations
 
-import difflib
-
 from reference_model.config import (
     ClipConfig,
     DecoderConfig,
@@ -21,6 +19,7 @@ from reference_model.config import (
     UnetConfig,
     UpsamplerConfig,
 )
+from reference_model.spelling import nearest
 
 PAPER_CONTEXT = 256  # Table 3, text encoder context
 
@@ -322,6 +321,5 @@ def preset(name: str) -> StackConfig:
         ValueError: no preset has this name; the message lists near matches.
     """
     if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS) or sorted(PRESETS)
-        raise ValueError(f"unknown preset {name!r}; did you mean {' or '.join(near)}?")
+        raise ValueError(f"unknown preset {name!r}{nearest(name, PRESETS)}")
     return PRESETS[name]()

@@ -55,7 +55,7 @@ def test_presets_survive_json(name):
 
 
 def test_an_unknown_preset_names_a_near_match():
-    with pytest.raises(ValueError, match="did you mean paper"):
+    with pytest.raises(ValueError, match='did you mean "paper"'):
         preset("papr")
 
 

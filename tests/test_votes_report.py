@@ -26,7 +26,7 @@ def test_run_stands_for_all_its_arms_and_a_colon_for_one(run, tmp_path):
     assert [arm.label for arm in find_arms([str(run)])] == ["prior", "guidance-1"]
     labels = [arm.label for arm in find_arms([f"{run}:prior", f"{other}:prior"])]
     assert labels == ["quick:prior", "other:prior"]
-    with pytest.raises(InputError, match="did you mean prior"):
+    with pytest.raises(InputError, match='did you mean "prior"'):
         find_arms([f"{run}:priro", str(other)])
     with pytest.raises(InputError, match="names 1"):
         find_arms([f"{run}:prior"])
@@ -35,7 +35,7 @@ def test_run_stands_for_all_its_arms_and_a_colon_for_one(run, tmp_path):
 
 
 def test_unknown_question_is_refused_with_a_near_match(run):
-    with pytest.raises(InputError, match="did you mean photorealism"):
+    with pytest.raises(InputError, match='did you mean "photorealism"'):
         make_study(find_arms([str(run)]), Design(question="fotorealism"))
 
 

@@ -5,13 +5,13 @@ Pictures are those that the run's own summary lists, so nothing outside a run fo
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dalle2eval.records import InputError, SampleKey
+from dalle2eval.spelling import nearest
 from reports.reading import read_run
 from reports.run_record import RunRecord
 
@@ -74,9 +74,7 @@ def _split(text: str) -> tuple[Path, str | None]:
 def _check_arm(run: RunRecord, name: str) -> None:
     names = [spec.name for spec in run.arms]
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(f"{run.folder}: no arm {name!r} (its arms: {', '.join(names)}){hint}")
+        raise InputError(f'{run.folder}: no arm "{name}"{nearest(name, names)}')
 
 
 def _pictures(run: RunRecord, arm: str, shared: bool) -> ArmPictures:  # noqa: FBT001

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from dalle2eval.records import InputError
+from dalle2eval.spelling import nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,4 @@ def question_named(name: str) -> Question:
     """
     if name in QUESTIONS:
         return QUESTIONS[name]
-    near = difflib.get_close_matches(name, QUESTIONS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise InputError(f"question {name!r} is unknown (allowed: {', '.join(QUESTIONS)}){hint}")
+    raise InputError(f'no question "{name}"{nearest(name, QUESTIONS)}')
