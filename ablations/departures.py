@@ -36,11 +36,7 @@ def departures(
 def _scale(loaded: LoadedSuite) -> str:
     if loaded.scale == AS_WRITTEN:
         return ""
-    n, each = loaded.suite.prompts.n, loaded.suite.samples_per_prompt
-    return (
-        f"Changed run: at scale {loaded.scale} ({n} prompts in each arm, {each} a prompt), not at "
-        f"{AS_WRITTEN}, as the suite is written."
-    )
+    return f"Changed run: scale {loaded.scale}; as it is written, the suite is {AS_WRITTEN}."
 
 
 def _arms(loaded: LoadedSuite, plan: Plan) -> str:

@@ -16,6 +16,7 @@ from dalle2eval.store import check_writable, encode_png, write_atomic
 
 TEXT_DIFF_SHARE = 0.5  # the paper rotates z_i by up to 0.25 to 0.50 of the way
 FEWEST = {"variation": 1, "interpolation": 2, "text-diff": 2}
+DRAWN_BY = ("decoder_steps", "guidance_scale")  # the settings that all of them follow
 Images = NDArray[np.uint8]
 
 
@@ -98,6 +99,7 @@ def manipulate(
     with told_plainly():
         chosen = open_model(model, device)
         knobs = chosen.resolve_settings({"decoder_eta": VARIATION_ETA, **settings})
+        _check_settings(asked.kind, settings)
         manipulator = Manipulator(
             chosen, steps=knobs["decoder_steps"], guidance_scale=knobs["guidance_scale"]
         )
@@ -112,6 +114,14 @@ def manipulate(
     for path, pixels in zip(files, made, strict=True):
         write_atomic(path, encode_png(pixels))
     return files
+
+
+def _check_settings(kind: str, settings: Mapping[str, Any]) -> None:
+    """Refuse a setting that would be ignored: a given picture is drawn by DDIM from its own z_i."""
+    followed = (*DRAWN_BY, "decoder_eta") if kind == "variation" else DRAWN_BY
+    for name in settings:
+        if name not in followed:
+            raise InputError(f"{kind}: {name} changes nothing; allowed: {', '.join(followed)}")
 
 
 def _picture(path: Path) -> Images:

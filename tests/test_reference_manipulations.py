@@ -121,6 +121,18 @@ def files(images, tmp_path):
     return paths
 
 
+def test_a_setting_that_a_manipulation_ignores_is_refused(files, tmp_path):
+    from dalle2eval.manipulating import choose, manipulate
+
+    common = {"out": tmp_path, "model": "tiny", "seeds": [0, 1], "device": "cpu"}
+    varied = choose(None, files[0], None, None)
+    with pytest.raises(InputError, match="variation: decoder_sampler changes nothing; allowed"):
+        manipulate(varied, settings={"decoder_sampler": "heun"}, **common)
+    blended = choose(None, None, tuple(files), None)
+    with pytest.raises(InputError, match="interpolation: decoder_eta changes nothing; allowed"):
+        manipulate(blended, settings={"decoder_eta": 0.5}, **common)
+
+
 def test_the_command_line_draws_each_manipulation(files, tmp_path, capsys):
     a, b = files
     assert drawn(tmp_path, capsys, "--variation-of", a, "--n", 2) == [

@@ -66,7 +66,7 @@ def test_planning_all_suites_of_inference_loads_no_network():
     code = (
         "import sys; sys.path.insert(0, 'tests');"
         "import test_suites_built_in as t;"
-        "[t.planned(n, scale='full') for n in t.OURS];"
+        "[t.planned(n) for n in t.OURS];"
         "sys.exit('torch' in sys.modules)"
     )
     import subprocess
@@ -98,8 +98,9 @@ def test_a_scale_changes_what_is_drawn_and_set_has_the_last_word():
 
 def test_a_run_at_another_scale_says_so():
     loaded, plan = load_suite("prior", scale="smoke"), planned("prior", scale="smoke")
-    (told,) = departures(loaded, plan, Choice(), load_prompts)
-    assert told.startswith("Changed run: at scale smoke (16 prompts in each arm, 1 a prompt")
+    told = departures(loaded, plan, Choice(), load_prompts)
+    assert told[0] == "Changed run: scale smoke; as it is written, the suite is quick."
+    assert any("prompts.n is 16 (the suite: 100)" in sentence for sentence in told)
     assert departures(load_suite("prior"), planned("prior"), Choice(), load_prompts) == ()
 
 
