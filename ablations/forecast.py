@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from ablations.plan import Work
@@ -36,6 +37,24 @@ def forecast(work: Work, store: Store) -> dict[str, Any]:
         "cached": len(work.units) - len(missing),
         "forward_passes": sum(row["forward_passes"] for row in stages.values()),
         "eta_s": round(Forecast(missing).seconds_left, 1),
+        "price": _price(work, {unit.address for unit in missing}),
         "store": str(store.root),
         "stages": stages,
     }
+
+
+def _price(work: Work, missing: Collection[str]) -> float | None:
+    """Return what the pictures that are missing cost at a service, by the prices of the arms.
+
+    None when no arm states a price; in the currency in which it does.
+    """
+    prices: dict[str, float] = {}
+    stated = False
+    for arm in work.arms:
+        price = arm.arm.settings.get("price_per_image")
+        if price is not None:
+            stated = True
+            units = [unit for drawn in arm.drawn for unit in drawn.images.values()]
+            paid = [unit for unit in units if unit.stage == "http" and unit.address in missing]
+            prices |= {unit.address: price * unit.samples for unit in paid}
+    return round(sum(prices.values()), 2) if stated else None

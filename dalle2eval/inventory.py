@@ -67,11 +67,12 @@ def _probes() -> dict[str, dict[str, Any]]:
 
 def _models() -> dict[str, dict[str, Any]]:
     from ablations.catalogue import list_models, list_weights
+    from dalle2eval.models import describe_kinds
     from reference_model.settings import SETTINGS
 
     weights = list_weights()
     settings = {name: asdict(knob) for name, knob in SETTINGS.items()}
-    return {
+    ours = {
         name: {
             "summary": f"text-to-image weights of {len(weights[name]['parts'])} parts",
             **weights[name],
@@ -79,6 +80,7 @@ def _models() -> dict[str, dict[str, Any]]:
         }
         for name in list_models()
     }
+    return {**ours, **describe_kinds()}
 
 
 def _features() -> dict[str, dict[str, Any]]:

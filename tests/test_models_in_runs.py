@@ -8,10 +8,12 @@ from fake_model import FakeModel
 from image_files import write
 from run_fixtures import JUDGES, SUITE, fake_prompts, make_plan, make_site
 
+from ablations.forecast import forecast
 from ablations.plan import plan_work
 from ablations.runner import run_work
 from dalle2eval.models import Ensemble, open_system
 from dalle2eval.records import InputError
+from dalle2eval.store import Store
 
 MIXED = SUITE.replace(
     "  guidance:",
@@ -126,3 +128,13 @@ def test_pictures_that_cannot_be_judged_are_counted_and_left_out(tmp_path):
         "2 pictures of arm theirs could not be judged (2 x one colour everywhere (90, 90, 90))"
         in note
     )
+
+
+def test_a_plan_says_what_the_missing_pictures_cost(tmp_path):
+    text = MIXED.replace(
+        "model: images:DIR}", "model: 'http:https://h/v1', side: 256, price_per_image: 0.04}"
+    ).replace("  alone: images:DIR\n", "")
+    work, _ = mixed(tmp_path, text=text)
+    assert forecast(work, Store(tmp_path / "store"))["price"] == round(20 * 0.04, 2)
+    plain, _ = mixed(tmp_path, text=SUITE)
+    assert forecast(plain, Store(tmp_path / "store"))["price"] is None

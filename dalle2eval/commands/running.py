@@ -99,6 +99,8 @@ def plan(
         f"{forecast['units']} units, {forecast['cached']} of them in {forecast['store']}; "
         f"{forecast['pictures']} pictures, ETA {forecast['eta_s']:.0f} s on two CPU cores"
     )
+    if forecast["price"] is not None:
+        say(f"the pictures of the image API cost {forecast['price']:.2f}, by the price it states")
 
 
 def power(

@@ -49,7 +49,10 @@ def open_class(place: str) -> OneStage | StagedClass:
     name = f"python:{place}"
     path = _find(module_name, name)
     with _told(name):
-        model = getattr(importlib.import_module(module_name), class_name)()
+        found = getattr(importlib.import_module(module_name), class_name)
+        if not isinstance(found, type):  # a function would be run, whatever it does
+            raise InputError(f"{name} is no class")
+        model = found()
     missing = [offer for offer in OFFERS if not hasattr(model, offer)]
     if missing:
         raise InputError(f"{name} has no {', '.join(missing)}; a system offers {', '.join(OFFERS)}")
