@@ -9,6 +9,7 @@ from scipy import optimize
 from dalle2eval.votes.agreement import agreement, krippendorff_alpha
 from dalle2eval.votes.ballots import BOTH_BAD, FIRST_WINS, SECOND_WINS, TIED, Ballots
 from dalle2eval.votes.bradley_terry import NoMaximum, fit
+from dalle2eval.votes.two_way import variance_of_sum
 from dalle2eval.votes.win_rates import clustered_share_interval, win_rates
 
 NONE = -1
@@ -87,8 +88,18 @@ def test_errors_are_the_spread_of_the_strengths_over_new_votes():
     fits = [fit(a_ballot(random_rows(300, 3, seed)[0], voters=300, prompts=299), 3)
             for seed in range(100, 160)]  # fmt: skip
     spread = np.std([found.theta for found in fits], axis=0)
-    errors = np.sqrt(np.mean([np.diag(found.covariance) for found in fits], axis=0))
+    errors = np.sqrt(np.mean([found.errors**2 for found in fits], axis=0))
     assert errors == pytest.approx(spread, rel=0.3)
+
+
+def test_errors_are_positive_where_the_three_terms_cancel():
+    # Voters and prompts that balance each other exactly leave less than nothing of the three terms.
+    voter, prompt = np.arange(16) // 4, np.arange(16) % 4
+    parts = np.where((voter + prompt) % 2 == 0, 1.0, -1.0)[:, None]
+    assert variance_of_sum(parts, voter, prompt)[0] > 0
+    for seed in range(20):
+        ballot = a_ballot(random_rows(60, 3, seed)[0], voters=5, prompts=12)
+        assert (fit(ballot, 3).errors > 0).all()
 
 
 @pytest.mark.parametrize(

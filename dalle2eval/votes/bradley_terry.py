@@ -18,7 +18,7 @@ from scipy import optimize, special
 
 from dalle2eval.metrics.arrays import Floats
 from dalle2eval.votes.ballots import FIRST_WINS, SECOND_WINS, Ballots, Codes
-from dalle2eval.votes.two_way import covariance_of_sum
+from dalle2eval.votes.two_way import variance_of_sum
 
 TINY = 1e-7
 TIE = 2  # place of the tie among the three alternatives
@@ -34,13 +34,13 @@ class Strengths:
 
     Attributes:
         theta: [m], log strengths, their sum zero.
-        covariance: [m, m], of theta, clustered by voter and prompt.
+        errors: [m], standard errors of theta, clustered by voter and prompt.
         tie: nu, 0 without ties.
         log_likelihood: at the maximum, natural logarithm.
     """
 
     theta: Floats
-    covariance: Floats
+    errors: Floats
     tie: float
     log_likelihood: float
 
@@ -76,15 +76,14 @@ def fit(votes: Ballots, num_arms: int) -> Strengths:
         tol=1e-9 * max(1, len(votes)),
     )
     beta = found.x
-    bread = np.linalg.inv(_information(table, beta))
-    meat = covariance_of_sum(_scores(table, beta), votes.voter, votes.prompt)
-    centre = np.eye(num_arms) - 1 / num_arms
-    contrast = centre[:, 1:]  # arm 0 is held at zero in the search
-    covariance = contrast @ (bread @ meat @ bread)[: num_arms - 1, : num_arms - 1] @ contrast.T
+    # Arm 0 was held at zero in the search; the contrast puts the mean there.
+    contrast = (np.eye(num_arms) - 1 / num_arms)[:, 1:]
+    pulls = _scores(table, beta) @ np.linalg.inv(_information(table, beta))
+    pulls = pulls[:, : num_arms - 1] @ contrast.T
     has_ties = table.designs.shape[1] > TIE
     return Strengths(
         theta=contrast @ beta[: num_arms - 1],
-        covariance=covariance,
+        errors=np.sqrt(variance_of_sum(pulls, votes.voter, votes.prompt)),
         tie=float(np.exp(beta[-1])) if has_ties else 0.0,
         log_likelihood=_log_likelihood(table, beta),
     )

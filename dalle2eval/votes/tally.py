@@ -107,7 +107,7 @@ def _strength_rows(votes: Ballots, arms: Sequence[str]) -> list[dict[str, Any]]:
         found = fit(votes, len(arms))
         quantile = stats.t.ppf((1 + LEVEL) / 2, degrees_of_freedom(votes.voter, votes.prompt))
         values = found.theta * ELO_PER_LOG
-        errors = quantile * np.sqrt(np.diag(found.covariance).clip(0)) * ELO_PER_LOG
+        errors = quantile * found.errors * ELO_PER_LOG
     except ValueError as error:
         reason = str(error)
     return [

@@ -13,12 +13,13 @@ from dalle2eval.metrics.arrays import Floats
 from dalle2eval.votes.ballots import Codes
 
 
-def covariance_of_sum(parts: Floats, voters: Codes, prompts: Codes) -> Floats:
-    """Return the covariance [k, k] of the column sums of ``parts`` [n, k], each centred at zero.
+def variance_of_sum(parts: Floats, voters: Codes, prompts: Codes) -> Floats:
+    """Return the variance [k] of each column's sum of ``parts`` [n, k], each centred at zero.
 
     With a single voter only prompts are clustered: the number is then about new prompts for this
-    voter. Where the three terms leave less than one way alone has (few clusters), the larger of the
-    ways is taken in their place.
+    voter. Where the three terms leave less than one way alone has (few clusters; it may even be
+    below zero), the larger of the ways is taken in their place; where votes balance out exactly in
+    both ways, that of single votes.
 
     Raises:
         ValueError: there is one voter and one prompt.
@@ -28,9 +29,10 @@ def covariance_of_sum(parts: Floats, voters: Codes, prompts: Codes) -> Floats:
         raise ValueError("one voter and one prompt: there is no spread to judge by")
     if len(ways) == 1:
         return ways[0]
-    result = ways[0] + ways[1] - _clustered(parts, _joined(voters, prompts))
-    largest = max(ways, key=lambda way: float(np.trace(way)))
-    return largest if np.trace(result) < np.trace(largest) else result
+    both = _clustered(parts, _joined(voters, prompts))
+    largest = np.maximum(ways[0], ways[1])
+    result: Floats = np.maximum(ways[0] + ways[1] - both, largest)
+    return np.where(result > 0, result, both)
 
 
 def degrees_of_freedom(voters: Codes, prompts: Codes) -> int:
@@ -48,7 +50,7 @@ def _clustered(parts: Floats, codes: Codes) -> Floats:
     found, places = np.unique(codes, return_inverse=True)
     sums = np.zeros((len(found), parts.shape[1]))
     np.add.at(sums, places.reshape(-1), parts)
-    result: Floats = len(found) / (len(found) - 1) * (sums.T @ sums)
+    result: Floats = len(found) / (len(found) - 1) * (sums**2).sum(axis=0)
     return result
 
 

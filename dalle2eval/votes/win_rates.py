@@ -17,7 +17,7 @@ from dalle2eval.metrics.arrays import Floats
 from dalle2eval.records import Estimate
 from dalle2eval.statistics.intervals import LEVEL, Interval, wilson_interval
 from dalle2eval.votes.ballots import BOTH_BAD, FIRST_WINS, SECOND_WINS, TIED, Ballots, Codes
-from dalle2eval.votes.two_way import covariance_of_sum, degrees_of_freedom, num_clusters
+from dalle2eval.votes.two_way import degrees_of_freedom, num_clusters, variance_of_sum
 
 METHOD = "wilson, clustered by voter and prompt"
 EVEN = 0.5
@@ -105,7 +105,7 @@ def clustered_share_interval(values: Floats, voter: Codes, prompt: Codes) -> Int
         prompt: [n], numbers of the prompts; at least two.
     """
     n, share = len(values), float(values.mean())
-    variance = float(covariance_of_sum((values - share)[:, None], voter, prompt)[0, 0]) / n**2
+    variance = float(variance_of_sum((values - share)[:, None], voter, prompt)[0]) / n**2
     freedom = degrees_of_freedom(voter, prompt)
     if 0 < share < 1:
         effective = min(n, share * (1 - share) / variance) if variance > 0 else n
