@@ -3,6 +3,8 @@
 A piece that lies on top of a larger one hides part of it (`inside`), and a ring on top even cuts
 a disc out of it; such cut-off parts are joined again, and what is hidden is kept beside the
 piece.
+
+Where the constants come from ("seen", "plateau"): see `reader.py`.
 """
 
 from __future__ import annotations
@@ -18,11 +20,17 @@ from dalle2eval.scenes.unmixing import Coverage, Plane, Unreadable
 Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]  # top, left, bottom, right (exclusive)
 
-SOLID = 0.4  # share of a pixel that belongs to a piece; objects of one colour are 4 pixels apart
-SPECK_MASS = 16.0  # pixels; the smallest object covers 64
-SPECK_PIXELS = 4  # fewer are noise
-MAX_SPECK_MASS = 32.0  # pixels of specks in all, above which the picture is speckled
-MAX_PIECES = 8
+# Share of a pixel that belongs to a piece. Derived: objects of one colour are 2 x 0.03 x 64 = 3.8
+# pixels apart (layout.py), so soft edges do not touch. Doubled, 3 of 32 renders are read wrong.
+SOLID = 0.4
+# Pixels; a quarter of the smallest object: a star of radius 0.11 inside another thing has
+# 1.32 x 7.04² = 65.5. Seen: 72.7 or more. Halved, all 12 pictures that are no scene are refused.
+SPECK_MASS = 16.0
+SPECK_PIXELS = 4  # solid pixels; fewer are noise. Doubled, 10 of 12 no scenes are refused, not 11.
+MAX_SPECK_MASS = (
+    32.0  # pixels in all: half the smallest object. Halved, all 12 no scenes are refused.
+)
+MAX_PIECES = 8  # twice the four objects of a scene: a ring on top may cut each in two. Plateau.
 _EIGHT = np.ones((3, 3), bool)
 
 

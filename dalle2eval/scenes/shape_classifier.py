@@ -3,6 +3,8 @@
 Every shape of the vocabulary is centred on its centroid, so a piece's centre and radius follow
 from its zeroth and first moments; what remains is to compare six templates by intersection over
 union.
+
+Where the constants come from ("plateau"): see `reader.py`.
 """
 
 from __future__ import annotations
@@ -28,8 +30,12 @@ AREAS: dict[str, float] = {
     "cross": 4 * 0.36 * (2 - 0.36),
 }
 
-ROOM = 6  # pixels around a piece in which a template is compared
-SOFTNESS = 1.1  # pixels of gaussian blur: what JPEG's halved chroma amounts to
+# Pixels around a piece in which a template is compared: more than 2.5 x SOFTNESS and the two pixels
+# of a piece's soft edge (segmentation.py), so that nothing is cut off. Plateau.
+ROOM = 6
+# Pixels of gaussian blur for the second try: JPEG halves the chroma, and a mean over two pixels
+# that is enlarged again spreads by about one. Plateau.
+SOFTNESS = 1.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,11 @@ Mustard 2002, eq. 1 and 2).
 All distances are in Y'CbCr (ITU-R BT.601), chroma weighted by 1.3. For the search luma is
 smoothed more than chroma, because JPEG has smoothed chroma already: mixes stay mixes of equal
 shares.
+
+Where the constants come from ("moved", "plateau"): see `reader.py`. Distances between colours
+follow from the vocabulary: backgrounds lie 18.6 to 84.0 apart, two colours 70.5 or more (yellow,
+orange), a colour and a background 76.9 or more (purple, grey); noise of 8/255 is 10.8 away (root
+mean square) and 3.6 after smoothing.
 """
 
 from __future__ import annotations
@@ -27,21 +32,34 @@ Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
-BORDER = 2  # pixels at the picture's edge that show the background
-PLAIN_SHARE = 0.7  # of the border must look like its median
-BACKGROUND_TOLERANCE = 35.0  # the backgrounds lie 20 to 90 apart
-FOREGROUND_DISTANCE = 20.0  # from the background, after smoothing
-TOLERANCE = 25.0  # by which a mix may miss a smoothed pixel
-PIXELS_PER_COLOUR = 30  # a further colour must explain so many; true ones explain 75, rims 5
-MAX_UNEXPLAINED = 40  # pixels; a seventh of a small object's surroundings
-MIN_COLOUR_PIXELS = 12  # fewer solid pixels are no object: the smallest covers 64
-MAX_COLOURS = 3
-COLOUR_MARGIN = 0.75  # the nearest palette colour is at most so far as this share of the next
-LUMA_SMOOTHING, CHROMA_SMOOTHING = 1.2, 0.8  # pixels
-COST_OF_COLOUR = 6.0  # by which a mix of more colours must come nearer; noise of 8/255 is 14 away
-COST_OF_MIXING = 0.25  # of a missed pixel
-_MIXED = 0.2  # share above which a colour takes part in a mix
-_PURE = 0.85  # share of a pixel that shows its colour unmixed
+# Pixels at the picture's edge that show the background: the layouts keep 0.03 x 64 = 1.9 free.
+BORDER = 2
+PLAIN_SHARE = (
+    0.7  # of the border must look like its median. Seen: 0.996 or more. Halved: no change.
+)
+# Seen: 1.8 at most to the nearest background, noise 3 x 10.8 around it; the nearest one is taken.
+# Plateau.
+BACKGROUND_TOLERANCE = 35.0
+# From the background, after smoothing: over 5 x the smoothed noise, a quarter of 76.9. Plateau.
+FOREGROUND_DISTANCE = 20.0
+# By which a mix may miss a smoothed pixel: under half of 70.5, so that none is near two colours.
+# Halved, 2 of 32 renders are read wrong; doubled, none.
+TOLERANCE = 25.0
+# A further colour must explain so many: half of the smallest object, 65.5 pixels. Plateau.
+PIXELS_PER_COLOUR = 30
+MAX_UNEXPLAINED = 40  # pixels; less than the smallest object, 65.5. Plateau.
+MIN_COLOUR_PIXELS = 12  # unmixed ones, to measure a colour by: a fifth of 65.5. Plateau.
+MAX_COLOURS = 3  # scenes have two; a model's wrong third is to be read too, and more cost more time
+# The nearest palette colour is at most so far as this share of the next. Plateau.
+COLOUR_MARGIN = 0.75
+# Pixels. Luma doubled, 5 of 32 renders are read wrong; chroma halved, 2; otherwise no change.
+LUMA_SMOOTHING, CHROMA_SMOOTHING = 1.2, 0.8
+# By which a mix of more colours must come nearer: over the smoothed noise, under the raw. Plateau.
+COST_OF_COLOUR = 6.0
+COST_OF_MIXING = 0.25  # of a missed pixel; it only breaks ties between explanations. Plateau.
+_MIXED = 0.2  # share above which a colour takes part in a mix. Plateau.
+# Share of a pixel that shows its colour unmixed. Halved, rims count and 6 of 32 are read wrong.
+_PURE = 0.85
 _TO_OPPONENT = np.diag([1.0, 1.3, 1.3]) @ np.array(
     [[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]]
 )

@@ -5,6 +5,10 @@ pixel, and compared with the ink S at every place. As letters do not overlap, th
 word splits into a sum over its letters, |S - sum T|^2 = |S|^2 - sum (2 S.T - |T|^2), so dynamic
 programming over (letter, place) with the font's advances and kerning finds the best of all letter
 sequences (Viterbi 1967). No word list is used: misspelled words are read as they stand.
+
+Where the constants come from ("plateau", on 8 words): see `reader.py`. Those of the font are DejaVu
+Sans Bold's own, by `ImageFont.getbbox` and `getlength` at 2048 pixels: capitals are 0.729 em high,
+W, the widest, advances 1.513 of that, J reaches 0.275 of it below the line and Q 0.200.
 """
 
 from __future__ import annotations
@@ -24,20 +28,28 @@ from dalle2eval.scenes.renderer import font_path
 from dalle2eval.scenes.unmixing import Plane
 
 LETTERS = string.ascii_uppercase
-MAX_LETTERS = 8
-PHASES = 4  # places a letter may stand at within a pixel
-SLACK = 1  # places by which a letter may stray from its advance
-HEIGHT_STEP = 0.25  # pixels between the heights of capitals that are tried
-MAX_STEPS = 8  # so far is the measured height from the best one at most
-SOFTNESS = 0.5  # pixels of blur tried besides the renderer's own; more joins narrow letters
-GOOD = 0.9  # share explained under which the ink may have a tail that was not noticed
-TAIL = 1.28  # height of the ink in capitals, with the tail of J
-TAIL_SHARE = 0.55  # lower rows with less ink than this share of the mean hold only a tail
-SOLID = 0.4
-_MARGIN = 2  # pixels of a template around its letter
-_OVERSAMPLING = 8  # drawn pixels in one template pixel
-_EM = 0.729  # height of DejaVu Sans' capitals, in em
-_WIDEST, _TAIL = 1.55, 0.3  # W's advance and J's tail, in capitals
+MAX_LETTERS = 8  # the vocabulary's longest word has six; a misspelt one may have two more
+PHASES = 4  # places a letter may stand at within a pixel: a quarter is HEIGHT_STEP. Plateau.
+# Places by which a letter may stray from its advance, for that is rounded to a place. Plateau.
+SLACK = 1
+# Pixels between the heights of capitals that are tried: half of it shifts the last of six letters
+# by 0.125 x 6.4 = 0.8 pixels, which five times SLACK, 1.25 pixels, takes up. Plateau.
+HEIGHT_STEP = 0.25
+MAX_STEPS = 8  # so far, 2 pixels, is the measured height from the best one at most. Plateau.
+# Pixels of blur tried besides the renderer's own; more joins narrow letters. Plateau.
+SOFTNESS = 0.5
+# Share explained under which the ink may have a tail that was not noticed; seen: 0.963 or more.
+# Plateau.
+GOOD = 0.9
+TAIL = 1.28  # height of the ink in capitals, with the tail of J: 1 + 0.275. Plateau.
+# Lower rows with less ink than this share of the mean hold only a tail. Doubled, 4 of 8 words are
+# lost; halved, none.
+TAIL_SHARE = 0.55
+SOLID = 0.4  # as in segmentation.py; here it bounds the ink. Plateau.
+_MARGIN = 2  # pixels of a template around its letter: the soft edge, and the blur's
+_OVERSAMPLING = 8  # drawn pixels in one template pixel: twice as fine as the phases. Plateau.
+_EM = 0.729  # height of DejaVu Sans Bold's capitals, in em: 1493 of 2048
+_WIDEST, _TAIL = 1.55, 0.3  # room for W's advance, 1.513, and J's tail, 0.275, in capitals
 _NEVER = np.float32(-1e9)
 _Written = list[tuple[int, int]]  # letters and their places, in reading order
 
