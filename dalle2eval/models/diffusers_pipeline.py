@@ -116,12 +116,11 @@ class DiffusersPipeline:
         import torch
         from diffusers import DiffusionPipeline
 
+        # Without a word diffusers reads float32; the argument's name is about to change.
+        other = {} if dtype == "float32" else {"torch_dtype": getattr(torch, dtype)}
         try:
             pipeline = DiffusionPipeline.from_pretrained(
-                self._folder,
-                use_safetensors=True,
-                local_files_only=True,
-                torch_dtype=getattr(torch, dtype),
+                self._folder, use_safetensors=True, local_files_only=True, **other
             )
         except (OSError, ValueError, ImportError, AttributeError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())[:300]

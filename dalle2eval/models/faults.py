@@ -49,13 +49,14 @@ def find_faults(images: NDArray[np.uint8]) -> list[str | None]:
 
 
 def _one_colour(image: NDArray[np.uint8]) -> str | None:
-    colour = tuple(int(value) for value in image[0, 0])
+    red, green, blue = (int(value) for value in image[0, 0])
+    colour = (red, green, blue)
     if (image != image[0, 0]).any():
         return None
     if colour == BLACK:
         return "all black"
     by_colour = {value: reason for reason, value in _STAND_INS.items()}
-    return by_colour.get(colour, f"one colour everywhere {colour}")  # type: ignore[call-overload]
+    return by_colour.get(colour, f"one colour everywhere {colour}")
 
 
 def tell_faults(images: NDArray[np.uint8], prompts: Sequence[str], system: str) -> None:

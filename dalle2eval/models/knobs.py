@@ -65,7 +65,7 @@ class Knob:
         if self.kind is str:
             return ", ".join(self.allowed) or f"a text of at most {MAX_TEXT} characters"
         noun = "a whole number" if self.kind is int else "a number"
-        return f"{noun} from {self.low:g} to {self.high:g}"
+        return f"{noun} from {self.low:.10g} to {self.high:.10g}"
 
 
 def resolve(knobs: Mapping[str, Knob], changes: Mapping[str, Any]) -> dict[str, Any]:
