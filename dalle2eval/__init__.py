@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dalle2eval.api import plan, report, run, sample, train
+    from dalle2eval.api import plan, report, run, sample
     from dalle2eval.comparing import compare
     from dalle2eval.scoring import score
+    from dalle2eval.training import train
 
 __all__ = ["compare", "plan", "report", "run", "sample", "score", "train"]
 
@@ -22,6 +23,7 @@ def __getattr__(name: str) -> Any:
     """Import the front door when one of its functions is first asked for (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'dalle2eval' has no attribute {name!r}")
-    from dalle2eval import api, comparing, scoring
+    from dalle2eval import api, comparing, scoring, training
 
-    return getattr({"score": scoring, "compare": comparing}.get(name, api), name)
+    rooms = {"score": scoring, "compare": comparing, "train": training}
+    return getattr(rooms.get(name, api), name)

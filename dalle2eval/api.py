@@ -6,12 +6,10 @@ is heavy is imported inside the calls.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from ablations.plan import Work
     from ablations.workshop import Workshop
     from dalle2eval.protocols import TextToImage
-    from reference_model.training.train import DataFactory
 
 REPORT_FORMATS = ("html", "md", "csv", "tex")
 
@@ -242,60 +239,6 @@ def parse_settings(assignments: Sequence[str]) -> dict[str, Any]:
         except (yaml.YAMLError, ValueError, RecursionError):
             raise InputError(f"--set {text}: the value is not valid YAML") from None
     return settings
-
-
-def train(
-    recipe: str,
-    *,
-    out: str | Path,
-    stage: str | None = None,
-    data: str = "scenes",
-    work: str | Path | None = None,
-    device: str = "auto",
-    quiet: bool = False,
-) -> Path:
-    """Train a recipe's parts, or one, and return the folder of the finished weights.
-
-    Args:
-        recipe: its name.
-        out: folder of the finished weights, one sub-folder a set.
-        stage: one part; None for all, in order.
-        data: what to learn from; ``scenes`` is the procedural world.
-        work: folder of checkpoints and logs, from which a killed training goes on.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        quiet: keep progress from standard error; the log in ``work`` has it all the same.
-
-    Raises:
-        InputError: no such recipe, stage or data, or a folder cannot be written.
-    """
-    from ablations.catalogue import resolve_device, told_plainly
-    from dalle2eval.scenes.training_data import SceneSource
-
-    if data != "scenes":
-        raise InputError(f'no data "{data}"; allowed: scenes')
-    out = Path(out)
-    work = Path(work) if work is not None else out / "work"
-    check_writable(out, "--out")
-    check_writable(work, "--work")
-    from reference_model.training import train as train_recipe
-
-    with told_plainly(), _silence() if quiet else contextlib.nullcontext():
-        train_recipe(
-            recipe,
-            cast("DataFactory", SceneSource),
-            stage=stage,
-            work=work,
-            out=out,
-            device=resolve_device(device),
-        )
-    return out
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Let nothing through to standard error meanwhile."""
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
-        yield
 
 
 def _request(suite: str, choices: Mapping[str, Any]) -> Request:

@@ -77,21 +77,19 @@ def test_a_mistake_gets_one_line_and_exit_code_2(capsys, arguments, message):
 @pytest.mark.parametrize(
     ("command", "rest", "call_of", "told"),
     [
-        ("run", ["quick"], "run", "what was made is kept; the same command goes on from it"),
-        ("plan", ["quick"], "plan", "nothing was changed"),
-        ("sample", ["x", "--out", "s"], "sample", "finished pictures are in the --out folder"),
-        ("train", ["scenes", "--out", "w"], "train", "goes on from the last checkpoint"),
+        ("run", ["quick"], "api.run", "what was made is kept; the same command goes on from it"),
+        ("plan", ["quick"], "api.plan", "nothing was changed"),
+        ("sample", ["x", "--out", "s"], "api.sample", "finished pictures are in the --out folder"),
+        ("train", ["scenes", "--out", "w"], "training.train", "goes on from the last checkpoint"),
     ],
 )
 def test_an_interrupted_command_does_not_promise_what_another_would_keep(
     capsys, monkeypatch, command, rest, call_of, told
 ):
-    from dalle2eval import api
-
     def interrupted(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(api, call_of, interrupted)
+    monkeypatch.setattr(f"dalle2eval.{call_of}", interrupted)
     answer = call(capsys, command, *rest)
     assert answer.code == 1
     assert answer.err.startswith("interrupted; ")
@@ -216,3 +214,18 @@ def test_a_quiet_plan_is_one_line_and_a_quiet_training_none(capsys, monkeypatch,
     quiet = call(capsys, "train", "scenes", "--out", tmp_path / "w", "--quiet")
     assert quiet.code == 0
     assert quiet.err == f"weights: {tmp_path / 'w'}\n"
+
+
+def test_a_repeat_of_a_training_does_not_go_on_from_the_first_ones_checkpoints(
+    capsys, monkeypatch, tmp_path
+):
+    import reference_model.training
+
+    asked = []
+    monkeypatch.setattr(
+        reference_model.training, "train", lambda *_, **options: asked.append(options)
+    )
+    for seed in ((), ("--seed", 3)):
+        assert call(capsys, "train", "scenes", "--out", tmp_path / "w", *seed).code == 0
+    assert [options["seed"] for options in asked] == [0, 3]
+    assert asked[0]["work"] != asked[1]["work"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -225,8 +226,20 @@ def test_a_stage_that_goes_on_needs_the_trained_part(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("recipe", "stage"), [("scene", None), ("scenes", "priors")])
 def test_an_unknown_recipe_or_stage_is_named(tmp_path, recipe, stage):
-    with pytest.raises(ValueError, match="there are: "):
+    with pytest.raises(ValueError, match="did you mean"):
         train(recipe, scene_source, stage=stage, work=tmp_path, out=tmp_path)
+
+
+def test_a_repeat_begins_from_other_initial_weights_in_every_stage(tmp_path, monkeypatch):
+    begun = []
+    module = sys.modules["reference_model.training.train"]
+    monkeypatch.setattr(module, "_train_part", lambda _stack, recipe, *_: begun.append(recipe.seed))
+    for seed in (0, 1, 2):
+        train("scenes", scene_source, stage=None, work=tmp_path, out=tmp_path, seed=seed)
+    stages = RECIPES["scenes"].values()
+    assert begun[: len(stages)] == [recipe.seed for recipe in stages]
+    repeats = [set(begun[k * len(stages) : (k + 1) * len(stages)]) for k in range(3)]
+    assert len(set.union(*repeats)) == sum(len(seeds) for seeds in repeats)
 
 
 def test_a_stage_that_needs_clip_says_so(tmp_path):

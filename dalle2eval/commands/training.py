@@ -18,6 +18,7 @@ def train(
     stage: Annotated[str | None, typer.Option(help="One part; all when not given.")] = None,
     data: Annotated[str, typer.Option(help="What to learn from.")] = "scenes",
     work: Annotated[Path | None, typer.Option(help="Checkpoints and logs [OUT/work].")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of a repeat; 0 is the recipe itself.")] = 0,
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -26,11 +27,10 @@ def train(
 
     A killed training goes on when called again.
     """
-    from dalle2eval import api
+    from dalle2eval.training import train as train_recipe
 
-    folder = api.train(
-        recipe, out=out, stage=stage, data=data, work=work, device=device, quiet=quiet
-    )
+    choices = {"stage": stage, "data": data, "work": work, "seed": seed, "device": device}
+    folder = train_recipe(recipe, out=out, quiet=quiet, **choices)
     if as_json:
         put_json({"weights": str(folder)})
     else:

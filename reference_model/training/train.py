@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -19,6 +18,7 @@ from reference_model.decoder import Decoder
 from reference_model.manifest import CheckpointError, Part, read_manifest, verify
 from reference_model.presets import preset, scenes_judge
 from reference_model.prior import DiffusionPrior
+from reference_model.spelling import nearest
 from reference_model.tokenizer import vocabulary_of
 from reference_model.training.contrastive import contrastive_loss
 from reference_model.training.data import CaptionedImages
@@ -33,6 +33,7 @@ from reference_model.training.stages import (
 )
 from reference_model.upsamplers import Upsampler
 
+SEEDS_APART = 1000  # between repeats, so that no two stages of two repeats begin alike
 PRIOR_EMBEDDINGS = 40_000  # captioned images whose z_i a prior is trained on
 
 
@@ -44,7 +45,14 @@ class DataFactory(Protocol):
 
 
 def train(
-    recipe: str, data: DataFactory, *, stage: str | None, work: Path, out: Path, device: str = "cpu"
+    recipe: str,
+    data: DataFactory,
+    *,
+    stage: str | None,
+    work: Path,
+    out: Path,
+    device: str = "cpu",
+    seed: int = 0,
 ) -> None:
     """Train all parts of a recipe, or one, and write them to ``out``.
 
@@ -57,6 +65,7 @@ def train(
         work: folder of checkpoints and logs, one sub-folder a part.
         out: folder of the finished weights, one sub-folder a set.
         device: ``cpu`` or ``cuda``.
+        seed: of a repeat: 0 is the recipe itself, any other begins from other initial weights.
 
     Raises:
         ValueError: unknown recipe or stage.
@@ -65,19 +74,18 @@ def train(
     stages = _choose(recipe, stage)
     for chosen in stages:
         sys.stderr.write(f"training {recipe}/{chosen.stage}: {chosen.loop.steps} steps\n")
-        _train_part(preset(recipe), chosen, data, work / chosen.stage, out, device)
+        repeat = replace(chosen, seed=chosen.seed + SEEDS_APART * seed)
+        _train_part(preset(recipe), repeat, data, work / chosen.stage, out, device)
 
 
 def _choose(recipe: str, stage: str | None) -> list[StageRecipe]:
     if recipe not in RECIPES:
-        near = difflib.get_close_matches(recipe, RECIPES) or sorted(RECIPES)
-        raise ValueError(f"unknown recipe {recipe!r}; there are: {', '.join(near)}")
+        raise ValueError(f"unknown recipe {recipe!r}{nearest(recipe, RECIPES)}")
     parts = RECIPES[recipe]
     if stage is None:
         return list(parts.values())
     if stage not in parts:
-        near = difflib.get_close_matches(stage, parts) or sorted(parts)
-        raise ValueError(f"recipe {recipe!r} has no stage {stage!r}; there are: {', '.join(near)}")
+        raise ValueError(f"recipe {recipe!r} has no stage {stage!r}{nearest(stage, parts)}")
     return [parts[stage]]
 
 
@@ -103,6 +111,7 @@ def _train_part(
     tensors = loop.run()
     training = {
         **earlier,
+        "seed": recipe.seed,
         "steps": loop.step,
         "images": loop.step * recipe.loop.batch_size,
         "seconds": loop.seconds,
