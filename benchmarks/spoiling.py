@@ -52,7 +52,7 @@ class Spoilt:
         """Run a stage of the spoilt model."""
         how = self._condition
         if how.network is not None and self._fresh:
-            how.network(self._model.network("decoder"))
+            how.network(self._model.main.network("decoder"))  # the suite's own model
         self._fresh = False
         read = [how.prompts(text) for text in prompts] if how.prompts else list(prompts)
         made = self._model.run_stage(stage, read, keys, previous)
