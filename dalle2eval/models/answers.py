@@ -46,7 +46,8 @@ def _as_uint8(picture: NDArray[Any], system: str) -> NDArray[np.uint8]:
     low, high = float(picture.min()), float(picture.max())
     if low < -OVERSHOOT or high > 1 + OVERSHOOT:
         raise WrongAnswer(f"{system} gave pixels from {low:.3g} to {high:.3g}; expected 0 to 1")
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    return pixels
 
 
 def fit(picture: NDArray[np.uint8], size: int, system: str) -> NDArray[np.uint8]:

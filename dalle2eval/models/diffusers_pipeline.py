@@ -119,9 +119,8 @@ class DiffusersPipeline:
         # Without a word diffusers reads float32; the argument's name is about to change.
         other = {} if dtype == "float32" else {"torch_dtype": getattr(torch, dtype)}
         try:
-            pipeline = DiffusionPipeline.from_pretrained(
-                self._folder, use_safetensors=True, local_files_only=True, **other
-            )
+            read: Any = DiffusionPipeline.from_pretrained
+            pipeline = read(self._folder, use_safetensors=True, local_files_only=True, **other)
         except (OSError, ValueError, ImportError, AttributeError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise InputError(f"{self.name}: diffusers cannot read it: {reason}") from None

@@ -94,6 +94,7 @@ def post_json(
         InputError: it could not be reached, or did not recover.
         WrongAnswer: it answered with what is no JSON, or with too much.
     """
+    problem: InputError
     for attempt in range(1, conduct.attempts + 1):
         try:
             return _once(url, body, key, conduct.timeout_s)

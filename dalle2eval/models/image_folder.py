@@ -115,7 +115,7 @@ class FolderOfImages:
 
     def _file(self, sample: Wanted, settings: Mapping[str, Any]) -> str:
         files = self._files(sample, settings["manifest"])
-        number = sample.key[1] - settings["first_seed"]
+        number = sample.key[1] - int(settings["first_seed"])
         if 0 <= number < len(files):
             return files[number]
         last = settings["first_seed"] + len(files) - 1

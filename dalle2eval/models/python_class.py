@@ -115,7 +115,7 @@ class _Generating:
         texts = [sample.text for sample in samples]
         seeds = [sample.number("python", bits=31) for sample in samples]
         with _told(self.name):
-            return self._model.generate(texts, seeds, size=samples[0].size, **settings)
+            return list(self._model.generate(texts, seeds, size=samples[0].size, **settings))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
