@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import machine_facts
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -88,9 +89,9 @@ def _peak_mb() -> float:
 
 def main() -> None:
     """Measure each size in a process of its own and write the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--one", type=int)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, help="where the table goes; nowhere when not given")
+    parser.add_argument("--one", type=int, help="only this many images, in this process")
     chosen = parser.parse_args()
     if chosen.one:
         sys.stdout.write(json.dumps(measure(chosen.one)))
@@ -102,7 +103,8 @@ def main() -> None:
         rows.append(json.loads(done.stdout))
         sys.stderr.write(f"{rows[-1]}\n")
     if chosen.out:
-        chosen.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+        document = {"machine": machine_facts(), "rows": rows}
+        chosen.out.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":
