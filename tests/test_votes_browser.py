@@ -174,7 +174,7 @@ async def _three_voters(link):
 
 
 def test_three_browsers_at_once_and_a_server_killed_in_mid_vote(tmp_path):
-    study = a_study(tmp_path)
+    study = a_study(tmp_path, pairs=6, checks=2)
     process, port = start(study)
     failed: list[BaseException] = []
 
@@ -188,7 +188,7 @@ def test_three_browsers_at_once_and_a_server_killed_in_mid_vote(tmp_path):
     voting.start()
     store = VoteStore(study.database, study.id)
     try:
-        while voting.is_alive() and len(store.votes()) < 12:
+        while voting.is_alive() and len(store.votes()) < 8:
             voting.join(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
