@@ -49,6 +49,12 @@ def test_a_planted_change_is_found_and_more_prompts_find_more():
     assert rates[0]["rate"] < rates[1]["rate"]
 
 
+def test_a_draw_that_cannot_judge_is_no_alarm():
+    rng = np.random.default_rng(3)
+    sides = [gate_power.drawn(repeat(rng, 0, worse), ["p03"]) for worse in (0.0, 0.5)]
+    assert gate_power.alarmed(*sides) == []
+
+
 def test_only_red_is_broken():
     colours = np.array([[[[220, 40, 40], [40, 165, 65], [50, 85, 230], [245, 245, 245]]]], np.uint8)
     seen = spoiling.red_as_blue(colours)[0, 0]
