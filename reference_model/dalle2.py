@@ -22,8 +22,9 @@ from reference_model.config import (
     PriorConfig,
     UpsamplerConfig,
 )
+from reference_model.diffusion.steps import Steps, shifted
 from reference_model.manifest import Manifest, read_manifest
-from reference_model.settings import defaults_of, ends, resolve
+from reference_model.settings import defaults_of, ends, resolve, unsaid
 from reference_model.stages import Stage
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ class DALLE2:
             given,
             self._texts(prompts) if reads_clip else prompts,
             noise_keys,
-            steps=stage.settings["decoder_steps"],
+            steps=self._steps(stage, decoder),
             guidance_scale=stage.settings["guidance_scale"],
             sampler=self._setting(stage, "decoder_sampler"),
             eta=stage.settings["decoder_eta"],
@@ -221,9 +222,14 @@ class DALLE2:
         )
         return to_uint8(pictures)
 
+    def _steps(self, stage: Stage, decoder: Any) -> Steps:
+        """Return the decoder's number of steps, or the timesteps where they are shifted."""
+        steps, shift = stage.settings["decoder_steps"], self._setting(stage, "decoder_shift")
+        return steps if shift == 1 else shifted(decoder.schedule.num_timesteps, steps, shift)
+
     def _setting(self, stage: Stage, name: str) -> Any:
         """Return a setting that the stage names only where it is not at its default."""
-        return stage.settings.get(name, defaults_of(self.manifest)[name])
+        return stage.settings.get(name, unsaid(self.manifest)[name])
 
     def _steering(self, stage: Stage, prompts: Sequence[str]) -> Steering:
         """Return what is done to the decoder's estimates besides its guidance scale."""

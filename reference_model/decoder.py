@@ -17,6 +17,7 @@ from reference_model.diffusion.noise import KeyedNoise, NoiseKey
 from reference_model.diffusion.samplers import sample
 from reference_model.diffusion.schedule import Schedule
 from reference_model.diffusion.steering import PLAIN, Conditions, Steering, steered
+from reference_model.diffusion.steps import Steps
 from reference_model.diffusion.targets import Denoiser
 from reference_model.tokenizer import ByteTokenizer, CompactTokenizer
 from reference_model.transformer import Transformer
@@ -99,7 +100,7 @@ class Decoder(nn.Module):
         prompts: Sequence[str],
         noise_keys: Sequence[NoiseKey],
         *,
-        steps: int,
+        steps: Steps,
         guidance_scale: float,
         sampler: str = "ddim",
         eta: float = 0.0,
@@ -111,7 +112,7 @@ class Decoder(nn.Module):
             z_i: unit-length image embeddings [b, d]; None for the null one (caption only).
             prompts: captions; "" drops the caption.
             noise_keys: (prompt id, seed) of each picture.
-            steps: of the sampler.
+            steps: of the sampler, or the timesteps that it visits.
             guidance_scale: classifier-free, 1 = off; the null condition drops z_i and the caption.
             sampler: a name of `diffusion.samplers.SAMPLERS`.
             eta: DDIM's share of fresh noise.

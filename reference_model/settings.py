@@ -136,6 +136,12 @@ SETTINGS: dict[str, Knob] = {
         means="share of a picture's entries within the range, with threshold dynamic",
     ),
     "decoder_steps": Number(default=20, low=1, high=1000, means="sampler steps of the decoder"),
+    "decoder_shift": Number(
+        default=1.0,
+        low=0.1,
+        high=20.0,
+        means="over 1, more of the decoder's steps are at the noisy timesteps; 1 = evenly spaced",
+    ),
     "decoder_sampler": Choice(
         default="ddim",
         allowed=("ddim", "ddpm", "ddpm-learned", "dpm-solver++2m", "heun"),
@@ -149,17 +155,30 @@ SETTINGS: dict[str, Knob] = {
 }
 
 
+# What bundled weights draw best with (benchmarks/quality.py), in place of the neutral defaults.
+FITTED: dict[str, dict[str, Any]] = {
+    "scenes": {"guidance_scale": 2.0, "guidance_interval": "0-920", "decoder_shift": 3.0}
+}
+
 # What Karlo's parts are sampled by where nobody says otherwise.
 KARLO_SAMPLERS = {"karlo-prior": ("prior", "ddpm"), "karlo-decoder": ("decoder", "ddpm-learned")}
 
 
-def defaults_of(manifest: Manifest) -> dict[str, Any]:
-    """Return every setting at the default of these weights."""
-    defaults: dict[str, Any] = {name: knob.default for name, knob in SETTINGS.items()}
+def unsaid(manifest: Manifest) -> dict[str, Any]:
+    """Return every setting at the value that a stage has where it does not name it.
+
+    These never change, so that what lies in a store keeps its address.
+    """
+    neutral: dict[str, Any] = {name: knob.default for name, knob in SETTINGS.items()}
     for kind, (part, sampler) in KARLO_SAMPLERS.items():
         if part in manifest.parts and manifest.parts[part].kind == kind:
-            defaults[f"{part}_sampler"] = sampler
-    return defaults
+            neutral[f"{part}_sampler"] = sampler
+    return neutral
+
+
+def defaults_of(manifest: Manifest) -> dict[str, Any]:
+    """Return every setting at the default of these weights."""
+    return unsaid(manifest) | FITTED.get(manifest.name, {})
 
 
 def resolve(changes: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reference_model.diffusion.steps import shifted
 from reference_model.manifest import Manifest, Part
-from reference_model.settings import defaults_of, ends
+from reference_model.settings import ends, unsaid
 
 STAGE_VERSION = 2  # raised whenever a stage's output changes for the same settings and weights
 
@@ -93,7 +94,7 @@ def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
 
 def _steering(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the decoder's later settings, those alone that change what it draws."""
-    names = ["decoder_sampler", "clip_guidance_scale", "threshold"]
+    names = ["decoder_shift", "decoder_sampler", "clip_guidance_scale", "threshold"]
     if settings["guidance_scale"] != 1:
         names += ["guidance_interval", "guidance_rescale"]
     chosen = _changed(manifest, settings, *names)
@@ -103,7 +104,7 @@ def _steering(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _changed(manifest: Manifest, settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    defaults = defaults_of(manifest)
+    defaults = unsaid(manifest)
     return {name: settings[name] for name in names if settings[name] != defaults[name]}
 
 
@@ -123,6 +124,7 @@ def _pictures_a_call(settings: Mapping[str, Any]) -> float:
 
 
 def _check_decoder(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> None:
+    _check_shift(manifest, part, settings)
     sampler, eta = settings["decoder_sampler"], settings["decoder_eta"]
     if eta and sampler != "ddim":
         raise ValueError(f"decoder_eta is {eta:g}; it is of ddim, so with {sampler} set it 0")
@@ -138,6 +140,20 @@ def _check_decoder(manifest: Manifest, part: Part, settings: Mapping[str, Any]) 
             f"clip_guidance_scale is {settings['clip_guidance_scale']:g}, and the CLIP of "
             f"{manifest.name!r} has no image encoder; set it 0"
         )
+
+
+def _check_shift(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> None:
+    steps, shift = settings["decoder_steps"], settings["decoder_shift"]
+    if shift == 1:
+        return
+    if part.kind == "karlo-decoder":
+        raise ValueError(
+            f"decoder_shift is {shift:g}, and {manifest.name!r} is sampled at its published "
+            "timesteps; set it 1"
+        )
+    available = part.config.get("num_timesteps", NUM_TIMESTEPS)
+    if steps <= available:  # else the message about the steps is the right one
+        shifted(available, steps, shift)
 
 
 def _network_calls(stage: str, settings: Mapping[str, Any], part: Part) -> int:

@@ -20,7 +20,7 @@ from reference_model.diffusion.samplers import (
     sample,
 )
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.steps import sections, strided, timesteps_of, trailing
+from reference_model.diffusion.steps import sections, shifted, strided, timesteps_of, trailing
 from reference_model.diffusion.targets import denoiser, eps_from_x0, target_of
 
 TARGETS, SCHEDULES = ("x0", "eps", "v"), ("cosine", "linear")
@@ -250,3 +250,17 @@ def test_one_step_begins_at_pure_noise_in_every_spacing():
 def test_timesteps_that_do_not_fall_are_refused(steps):
     with pytest.raises(ValueError, match="must fall strictly"):
         timesteps_of(1000, steps)
+
+
+def test_shifted_steps_begin_at_pure_noise_and_favour_it():
+    assert shifted(1000, 20, 1.0) == trailing(1000, 20)
+    steps = shifted(1000, 20, 3.0)
+    assert steps[0] == 999
+    assert len(steps) == 20
+    assert sum(t > 850 for t in steps) == 7
+    assert steps[10] == round(1000 * 3 * 0.5 / 2) - 1
+
+
+def test_shifted_steps_that_meet_are_refused():
+    with pytest.raises(ValueError, match="1000 steps shifted by 3 meet in 1000 timesteps"):
+        shifted(1000, 1000, 3.0)
