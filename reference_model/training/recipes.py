@@ -30,6 +30,7 @@ class StageRecipe:
         name: of the stage; the same as ``part`` when empty.
         goes_on: whether it starts from the part's trained weights.
         mix: which kinds of samples the data source shall favour; its own default when empty.
+        noise_shift: over 1, a decoder trains on the noisy timesteps more often.
         reading: share of a decoder's first steps that are trained under ``reading_corruption``;
             the rest is trained with the dropouts of its config.
         reading_corruption: drops z_i more and the caption less than the config.
@@ -45,6 +46,7 @@ class StageRecipe:
     name: str = ""
     goes_on: bool = False
     mix: str = ""
+    noise_shift: float = 1.0
     reading: float = 0.0
     reading_corruption: Corruption = READING_FIRST
 
@@ -88,7 +90,21 @@ SCENES: dict[str, StageRecipe] = {
             mix="composition",
             reading=0.75,
             reading_corruption=Corruption(z_dropout=0.5, text_dropout=0.1, z_noise=0.5),
-            loop=LoopConfig(steps=4000, batch_size=64, matrix_learning_rate=3e-3, compiled=True),
+            loop=LoopConfig(steps=1750, batch_size=64, matrix_learning_rate=3e-3, compiled=True),
+        ),
+        # Where things are, how many and which is which is decided above timestep 850, which an even
+        # draw visits for a seventh of the samples.
+        StageRecipe(
+            part="decoder",
+            name="decoder-layout",
+            goes_on=True,
+            stream=7,
+            seed=8,
+            mix="composition",
+            noise_shift=5.0,
+            reading=0.75,
+            reading_corruption=Corruption(z_dropout=0.5, text_dropout=0.1, z_noise=0.5),
+            loop=LoopConfig(steps=1800, batch_size=64, matrix_learning_rate=2e-3, compiled=True),
         ),
         StageRecipe(
             part="prior",

@@ -47,13 +47,17 @@ def native_loss(
 
 
 def noised(
-    x0: Tensor, schedule: Schedule, source: torch.Generator
+    x0: Tensor, schedule: Schedule, source: torch.Generator, shift: float = 1.0
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return (x_t, t, eps, alpha_bar) at timesteps spread evenly over the batch."""
+    """Return (x_t, t, eps, alpha_bar) at timesteps spread evenly over the batch.
+
+    A shift over 1 draws the noisy ones more often (Esser et al. 2024, arXiv 2403.03206, Eq. 23).
+    """
     n = len(x0)
     # One random offset and an even spread: every batch covers all noise levels (Kingma et al.
     # 2021).
     position = (torch.rand(1, generator=source) + torch.arange(n) / n) % 1
+    position = shift * position / (1 + (shift - 1) * position)
     t = (position * schedule.num_timesteps).long().to(x0.device)
     eps = torch.randn(x0.shape, generator=source).to(x0.device)
     alpha_bar = schedule.at(t, x0)
@@ -91,6 +95,7 @@ def decoder_loss(
     batch_size: int,
     step: int,
     corruption: Corruption,
+    noise_shift: float = 1.0,
 ) -> Tensor:
     """Return the decoder's loss of one step: z_i and the caption are dropped independently."""
     config, source = decoder.config, generator(step, 1)
@@ -103,7 +108,7 @@ def decoder_loss(
     z_i = corrupt_z(z_i, corruption.z_noise, generator(step, 5)) if corruption.z_noise else z_i
     tokens = decoder.tokenizer(batch.captions, spell_probability=0.15, seed=step)
     tokens = torch.where(drop[:, None], decoder.empty_caption(1).cpu(), tokens).to(clip.device)
-    x_t, t, _, alpha_bar = noised(x0, decoder.schedule, source)
+    x_t, t, _, alpha_bar = noised(x0, decoder.schedule, source, noise_shift)
     output = decoder(x_t, t, *decoder.condition(z_i, known.to(clip.device), tokens))
     return weighted_loss(config.target, output, x0, x_t, alpha_bar)
 

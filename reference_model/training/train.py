@@ -190,7 +190,15 @@ def _decoder(
 
     def loss(step: int) -> torch.Tensor:
         corruption = recipe.reading_corruption if step < reading_steps else later
-        return decoder_loss(decoder, clip, data, batch_size=size, step=step, corruption=corruption)
+        return decoder_loss(
+            decoder,
+            clip,
+            data,
+            batch_size=size,
+            step=step,
+            corruption=corruption,
+            noise_shift=recipe.noise_shift,
+        )
 
     return decoder, loss, _described("decoder", stack.decoder, vocabulary)
 
