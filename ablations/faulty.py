@@ -71,8 +71,8 @@ def fault_notes(judged: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             reasons = Counter(faults.values()).most_common()
             told = ", ".join(f"{count} x {reason}" for reason, count in reasons)
             yield (
-                f"{len(faults)} pictures of arm {arm} could not be judged ({told}); they are "
-                "unscored, and the arm is compared over the pictures that both arms have."
+                f"Of arm {arm} could not be judged: {told}. These pictures are unscored, and the "
+                "arm is compared over the pictures that both arms have."
             )
 
 
