@@ -66,6 +66,21 @@ def test_the_environment_names_code_machine_and_weights(finished):
     assert told["packages"]["torch"]
 
 
+def test_a_partial_run_says_so_in_every_summary(finished):
+    """The suite has six arms and 80 prompts; this run is of two and six, and another model."""
+    notes = json.loads((finished[1] / "summary.json").read_text())["notes"]
+    markdown = (finished[1] / "summary.md").read_text("utf-8")
+    page = (finished[1] / "report.html").read_text("utf-8")
+    for told in (
+        "Partial run: 2 of the suite's 6 arms (prior, text-embedding); left out: ",
+        "Partial run: 6 of the suite's 80 scored prompts in each arm.",
+        "model.name is tiny (the suite: scenes)",
+    ):
+        assert any(told in note for note in notes)
+        assert told in markdown
+        assert told in page.replace("&#39;", "'")
+
+
 def test_the_same_call_finds_everything_done(finished):
     base, folder = finished
     before = (folder / "summary.json").read_bytes(), (folder / "report.html").read_bytes()
