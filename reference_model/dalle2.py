@@ -22,10 +22,10 @@ from reference_model.config import (
     PriorConfig,
     UpsamplerConfig,
 )
-from reference_model.diffusion.steps import Steps, shifted
 from reference_model.manifest import Manifest, read_manifest
 from reference_model.settings import defaults_of, ends, resolve, unsaid
 from reference_model.stages import Stage
+from reference_model.timesteps import Steps, shifted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -224,6 +224,8 @@ class DALLE2:
 
     def _steps(self, stage: Stage, decoder: Any) -> Steps:
         """Return the decoder's number of steps, or the timesteps where they are shifted."""
+        if self._setting(stage, "decoder_sampler") == "heun":  # it has noise levels of its own
+            return stage.settings["decoder_steps"]
         steps, shift = stage.settings["decoder_steps"], self._setting(stage, "decoder_shift")
         return steps if shift == 1 else shifted(decoder.schedule.num_timesteps, steps, shift)
 

@@ -17,8 +17,8 @@ from reference_model.diffusion.noise import KeyedNoise, NoiseKey
 from reference_model.diffusion.samplers import sample
 from reference_model.diffusion.schedule import Schedule
 from reference_model.diffusion.steering import PLAIN, Conditions, Steering, steered
-from reference_model.diffusion.steps import Steps
 from reference_model.diffusion.targets import Denoiser
+from reference_model.timesteps import Steps
 from reference_model.tokenizer import ByteTokenizer, CompactTokenizer
 from reference_model.transformer import Transformer
 from reference_model.unet import Unet

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reference_model.diffusion.steps import shifted
 from reference_model.manifest import Manifest, Part
 from reference_model.settings import ends, unsaid
+from reference_model.timesteps import shifted
 
 STAGE_VERSION = 2  # raised whenever a stage's output changes for the same settings and weights
 
@@ -94,9 +94,11 @@ def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
 
 def _steering(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the decoder's later settings, those alone that change what it draws."""
-    names = ["decoder_shift", "decoder_sampler", "clip_guidance_scale", "threshold"]
+    names = ["decoder_sampler", "clip_guidance_scale", "threshold"]
     if settings["guidance_scale"] != 1:
         names += ["guidance_interval", "guidance_rescale"]
+    if settings["decoder_sampler"] != "heun":  # which has noise levels of its own
+        names.append("decoder_shift")
     chosen = _changed(manifest, settings, *names)
     if settings["threshold"] == "dynamic":
         chosen["threshold_quantile"] = settings["threshold_quantile"]
@@ -144,7 +146,7 @@ def _check_decoder(manifest: Manifest, part: Part, settings: Mapping[str, Any]) 
 
 def _check_shift(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> None:
     steps, shift = settings["decoder_steps"], settings["decoder_shift"]
-    if shift == 1:
+    if shift == 1 or settings["decoder_sampler"] == "heun":
         return
     if part.kind == "karlo-decoder":
         raise ValueError(

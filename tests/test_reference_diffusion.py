@@ -10,7 +10,6 @@ from reference_model.diffusion.guidance import classifier_free
 from reference_model.diffusion.noise import KeyedNoise
 from reference_model.diffusion.samplers import ddim, ddpm, posterior
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.steps import trailing
 from reference_model.diffusion.targets import (
     denoiser,
     eps_from_x0,
@@ -18,6 +17,7 @@ from reference_model.diffusion.targets import (
     target_of,
     x0_from,
 )
+from reference_model.timesteps import trailing
 
 TARGETS, SCHEDULES = ("x0", "eps", "v"), ("cosine", "linear")
 

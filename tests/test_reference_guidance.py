@@ -13,9 +13,9 @@ from reference_model.diffusion.gradient_guidance import (
 from reference_model.diffusion.guidance import classifier_free
 from reference_model.diffusion.samplers import ddim
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.steps import strided
 from reference_model.diffusion.targets import Prediction, denoiser, eps_from_x0
 from reference_model.diffusion.thresholding import dynamic, static
+from reference_model.timesteps import strided
 
 CONDITION, NULL = torch.ones(2, 3, 1, 1), torch.zeros(2, 3, 1, 1)
 X_T, T = torch.zeros(2, 3, 4, 4), torch.full((2,), 500)

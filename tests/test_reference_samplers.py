@@ -20,8 +20,8 @@ from reference_model.diffusion.samplers import (
     sample,
 )
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.steps import sections, shifted, strided, timesteps_of, trailing
 from reference_model.diffusion.targets import denoiser, eps_from_x0, target_of
+from reference_model.timesteps import sections, shifted, strided, timesteps_of, trailing
 
 TARGETS, SCHEDULES = ("x0", "eps", "v"), ("cosine", "linear")
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from reference_model.diffusion.ddim import DrawNoise
 from reference_model.diffusion.ddpm import posterior
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.steps import Steps, timesteps_of
 from reference_model.diffusion.targets import Denoiser, q_sample
+from reference_model.timesteps import Steps, timesteps_of
 
 
 def analytic_dpm(

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from torch import Tensor
 
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.steps import Steps, timesteps_of
 from reference_model.diffusion.targets import Denoiser
+from reference_model.timesteps import Steps, timesteps_of
 
 DrawNoise = Callable[[], Tensor]
 

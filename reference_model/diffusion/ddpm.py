@@ -15,8 +15,8 @@ from torch import Tensor
 
 from reference_model.diffusion.ddim import DrawNoise
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.steps import Steps, timesteps_of
 from reference_model.diffusion.targets import Denoiser
+from reference_model.timesteps import Steps, timesteps_of
 
 Variance = Literal["posterior", "beta", "learned"]
 

@@ -8,8 +8,8 @@ import math
 from torch import Tensor
 
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.steps import Steps, timesteps_of
 from reference_model.diffusion.targets import Denoiser
+from reference_model.timesteps import Steps, timesteps_of
 
 
 def dpm_solver_2m(denoise: Denoiser, schedule: Schedule, x_T: Tensor, *, steps: Steps) -> Tensor:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.steps import Steps, timesteps_of
 from reference_model.diffusion.targets import Denoiser, Prediction
+from reference_model.timesteps import Steps, timesteps_of
 
 SIGMA_MIN, SIGMA_MAX, RHO = 0.002, 80.0, 7.0  # EDM, Table 1
 

@@ -16,8 +16,8 @@ from reference_model.diffusion.ddpm import ddpm, posterior
 from reference_model.diffusion.dpm_solver import dpm_solver_2m
 from reference_model.diffusion.heun import heun
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.steps import Steps
 from reference_model.diffusion.targets import Denoiser
+from reference_model.timesteps import Steps
 
 __all__ = [
     "SAMPLERS",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reference_model.diffusion.steps import Steps, strided
+from reference_model.timesteps import Steps, strided
 
 
 def spaced(sampler: str, num_timesteps: int, steps: int) -> Steps:

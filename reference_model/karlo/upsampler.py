@@ -10,9 +10,9 @@ from torch.nn import functional
 from reference_model.diffusion.noise import KeyedNoise, NoiseKey
 from reference_model.diffusion.samplers import ddpm
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.steps import strided
 from reference_model.diffusion.targets import denoiser
 from reference_model.karlo.config import KarloUpsamplerConfig
+from reference_model.timesteps import strided
 from reference_model.unet import Unet
 
 NUM_TIMESTEPS = 1000
