@@ -92,7 +92,7 @@ def save_part(
     parts[name] = asdict(part)
     _write_atomically(
         folder / "manifest.json",
-        json.dumps({"format": FORMAT, "name": weights_name, "parts": parts}, indent=1) + "\n",
+        json.dumps({"format": FORMAT, "name": weights_name, "parts": parts}) + "\n",
     )
     return part
 

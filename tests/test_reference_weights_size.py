@@ -1,7 +1,5 @@
 """The bundled weights travel in every copy of the package: all files of the folder count."""
 
-import pytest
-
 from reference_model.manifest import BUNDLED
 
 LIMIT, TINY_LIMIT = 24_000_000, 70_000  # bytes
@@ -15,10 +13,6 @@ def test_the_weights_of_the_tests_take_next_to_nothing():
     assert 10_000 < size_of(BUNDLED / "tiny") <= TINY_LIMIT
 
 
-@pytest.mark.xfail(
-    reason="logs and manifests are not small enough yet: the trained parts leave them 79 kB",
-    strict=False,
-)
 def test_everything_in_the_folder_fits_the_budget():
-    """Logs, manifests, the model card and `tiny` too, not the trained tensors alone."""
+    """Manifests, the model card and `tiny` too, not the trained tensors alone."""
     assert size_of(BUNDLED) <= LIMIT
