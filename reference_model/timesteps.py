@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 Steps = int | Sequence[int]
 
@@ -25,18 +26,29 @@ def trailing(num_timesteps: int, steps: int) -> list[int]:
     return [round(num_timesteps * (1 - k / steps)) - 1 for k in range(steps)]
 
 
+def shift_position(u: Any, shift: float) -> Any:
+    """Return where a position u in [0, 1] of the chain goes (Esser et al. 2024, Eq. 23).
+
+    A shift over 1 moves it towards the noisy end (arXiv 2403.03206).
+
+    Args:
+        u: a number, or an array or tensor of any shape; 1 is pure noise.
+        shift: 1 changes nothing.
+    """
+    return shift * u / (1 + (shift - 1) * u)
+
+
 def shifted(num_timesteps: int, steps: int, shift: float) -> list[int]:
     """Return `trailing` timesteps moved towards the noisy end (shift over 1), or away from it.
 
-    Position u of the chain becomes shift u / (1 + (shift - 1) u) (Esser et al. 2024, arXiv
-    2403.03206, Eq. 23). Where things are and how many there are is decided while a picture is
+    Where things are and how many there are is decided while a picture is
     nearly all noise, and even spacing gives that few steps.
 
     Raises:
         ValueError: steps is not between 1 and num_timesteps, or two of them fall on one timestep.
     """
     even = [(t + 1) / num_timesteps for t in trailing(num_timesteps, steps)]
-    moved = [round(num_timesteps * shift * u / (1 + (shift - 1) * u)) - 1 for u in even]
+    moved = [round(num_timesteps * shift_position(u, shift)) - 1 for u in even]
     if len(set(moved)) < steps or moved[-1] < 0:
         raise ValueError(f"{steps} steps shifted by {shift:g} meet in {num_timesteps} timesteps")
     return moved

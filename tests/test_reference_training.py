@@ -182,7 +182,7 @@ def test_a_perfect_output_has_no_loss(target):
     assert native_loss(target, output, x0, eps, alpha_bar) < 1e-12
 
 
-def scene_source(*, stream, held_out, mix="broad"):
+def scene_source(*, stream, held_out, mix):
     return SceneSource(stream=stream, held_out=held_out, mix=mix)
 
 
@@ -212,7 +212,11 @@ def test_a_stage_that_goes_on_starts_from_the_trained_weights(tmp_path, monkeypa
     train("tiny", scene_source, stage="more", work=tmp_path / "work", out=tmp_path)
     before, after = (load_file(f / "tiny" / "decoder.safetensors") for f in (BUNDLED, tmp_path))
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert "before" in read_manifest(tmp_path / "tiny").parts["decoder"].training
+    training = read_manifest(tmp_path / "tiny").parts["decoder"].training
+    assert training["before"] == read_manifest(BUNDLED / "tiny").parts["decoder"].training
+    train("tiny", scene_source, stage="more", work=tmp_path / "work", out=tmp_path)
+    again = read_manifest(tmp_path / "tiny").parts["decoder"].training
+    assert again["before"] == training["before"]
 
 
 def test_a_stage_that_goes_on_needs_the_trained_part(tmp_path, monkeypatch):

@@ -8,60 +8,17 @@ on knowing one model. Settings of an arm with a model of its own hold ``model`` 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dalle2eval.models.borrowed import BorrowedStage
 from dalle2eval.models.naming import REFERENCE, parse_name
 from dalle2eval.models.one_stage import ChecksSamples
 from dalle2eval.protocols import NoiseKey, Stage, TextToImage
 
 MODEL, WEIGHTS = "model", "weights"  # what an arm with a model of its own has among its settings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OthersStage:
-    """A stage of a model that an arm named, which says whose it is."""
-
-    own: Stage
-    model: str
-
-    @property
-    def name(self) -> str:
-        """Name of the stage."""
-        return self.own.name
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Only the settings that change its output."""
-        return self.own.settings
-
-    @property
-    def weights(self) -> str:
-        """SHA-256 of what it reads."""
-        return self.own.weights
-
-    @property
-    def version(self) -> int:
-        """Version of its code."""
-        return self.own.version
-
-    @property
-    def forward_passes(self) -> int:
-        """Network calls for one batch."""
-        return self.own.forward_passes
-
-    @property
-    def seconds_per_image(self) -> float:
-        """Yardstick for the first ETA."""
-        return self.own.seconds_per_image
-
-    @property
-    def image_size(self) -> int | None:
-        """Side of its images; None when it returns vectors."""
-        return self.own.image_size
 
 
 class Ensemble:
@@ -116,7 +73,7 @@ class Ensemble:
         called = settings[MODEL]
         own = {name: settings[name] for name in settings if name not in (MODEL, WEIGHTS)}
         chain = self._other(called).plan_stages(own, size)
-        return [OthersStage(own=stage, model=called) for stage in chain]
+        return [BorrowedStage(own=stage, owner=called) for stage in chain]
 
     def check_samples(
         self, stage: Stage, prompts: Sequence[str], noise_keys: Sequence[NoiseKey]
@@ -144,8 +101,8 @@ class Ensemble:
         return self.main.generate(prompts, seeds, size=size, **settings)
 
     def _whose(self, stage: Stage) -> tuple[TextToImage, Stage]:
-        if isinstance(stage, OthersStage):
-            return self._other(stage.model), stage.own
+        if isinstance(stage, BorrowedStage):
+            return self._other(stage.owner), stage.own
         return self.main, stage
 
     def _other(self, called: str) -> TextToImage:

@@ -16,7 +16,6 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dalle2eval.models.answers import as_pictures
+from dalle2eval.models.borrowed import BorrowedStage
 from dalle2eval.models.faults import WrongAnswer, tell_faults
 from dalle2eval.models.one_stage import OneStage, Wanted
 from dalle2eval.protocols import NoiseKey, Stage, TextToImage
@@ -118,44 +118,6 @@ class _Generating:
             return list(self._model.generate(texts, seeds, size=samples[0].size, **settings))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoundStage:
-    """A stage of the user's class, whose work is also that of the module's file."""
-
-    own: Stage
-    weights: str
-
-    @property
-    def name(self) -> str:
-        """Name of the stage."""
-        return self.own.name
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Only the settings that change its output."""
-        return self.own.settings
-
-    @property
-    def version(self) -> int:
-        """Version of its code."""
-        return self.own.version
-
-    @property
-    def forward_passes(self) -> int:
-        """Network calls for one batch."""
-        return self.own.forward_passes
-
-    @property
-    def seconds_per_image(self) -> float:
-        """Yardstick for the first ETA."""
-        return self.own.seconds_per_image
-
-    @property
-    def image_size(self) -> int | None:
-        """Side of its images; None when it returns vectors."""
-        return self.own.image_size
-
-
 class StagedClass:
     """A user's class with stages, its answers checked."""
 
@@ -168,7 +130,7 @@ class StagedClass:
         """Return every setting with ``changes`` applied; ValueError names what is allowed."""
         return self._model.resolve_settings(changes)
 
-    def plan_stages(self, settings: Mapping[str, Any], size: int) -> list[BoundStage]:
+    def plan_stages(self, settings: Mapping[str, Any], size: int) -> list[BorrowedStage]:
         """Return the class's chain to ``size`` pixels.
 
         Raises:
@@ -182,7 +144,9 @@ class StagedClass:
                     f"{self.name}: plan_stages(.., {size}) has no stage of {needed} px"
                 )
         return [
-            BoundStage(own=stage, weights=fingerprint([self.weights, stage.weights]))
+            BorrowedStage(
+                own=stage, owner=self.name, bound_to=fingerprint([self.weights, stage.weights])
+            )
             for stage in chain
         ]
 
@@ -198,7 +162,7 @@ class StagedClass:
         Raises:
             WrongAnswer: it is not one finite row, or one picture of the size, for each prompt.
         """
-        if not isinstance(stage, BoundStage):
+        if not isinstance(stage, BorrowedStage):
             raise TypeError(f"stage {stage.name} is none of {self.name}")
         with _told(self.name):
             answer = self._model.run_stage(stage.own, prompts, noise_keys, previous)

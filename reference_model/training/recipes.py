@@ -29,7 +29,7 @@ class StageRecipe:
         loop: optimiser settings.
         name: of the stage; the same as ``part`` when empty.
         goes_on: whether it starts from the part's trained weights.
-        mix: which kinds of samples the data source shall favour; its own default when empty.
+        mix: which kinds of samples the data source shall favour, by its own name for them.
         noise_shift: over 1, a decoder trains on the noisy timesteps more often.
         reading: share of a decoder's first steps that are trained under ``reading_corruption``;
             the rest is trained with the dropouts of its config.
@@ -45,7 +45,7 @@ class StageRecipe:
     saved_as: str = ""
     name: str = ""
     goes_on: bool = False
-    mix: str = ""
+    mix: str = "broad"
     noise_shift: float = 1.0
     reading: float = 0.0
     reading_corruption: Corruption = READING_FIRST

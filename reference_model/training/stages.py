@@ -19,6 +19,7 @@ from reference_model.decoder import Decoder
 from reference_model.diffusion.schedule import Schedule
 from reference_model.diffusion.targets import q_sample, target_of, x0_from
 from reference_model.prior import DiffusionPrior
+from reference_model.timesteps import shift_position
 from reference_model.training.data import CaptionedImages
 from reference_model.upsamplers import Upsampler, corrupt
 
@@ -51,14 +52,13 @@ def noised(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return (x_t, t, eps, alpha_bar) at timesteps spread evenly over the batch.
 
-    A shift over 1 draws the noisy ones more often (Esser et al. 2024, arXiv 2403.03206, Eq. 23).
+    A shift over 1 draws the noisy ones more often (`timesteps.shift_position`).
     """
     n = len(x0)
     # One random offset and an even spread: every batch covers all noise levels (Kingma et al.
     # 2021).
     position = (torch.rand(1, generator=source) + torch.arange(n) / n) % 1
-    position = shift * position / (1 + (shift - 1) * position)
-    t = (position * schedule.num_timesteps).long().to(x0.device)
+    t = (shift_position(position, shift) * schedule.num_timesteps).long().to(x0.device)
     eps = torch.randn(x0.shape, generator=source).to(x0.device)
     alpha_bar = schedule.at(t, x0)
     return q_sample(x0, eps, alpha_bar), t, eps, alpha_bar

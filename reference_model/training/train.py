@@ -15,7 +15,7 @@ from reference_model.checkpoint import load_part, load_tensors, save_part
 from reference_model.clip import Clip
 from reference_model.config import ClipConfig, StackConfig
 from reference_model.decoder import Decoder
-from reference_model.manifest import CheckpointError, Part, read_manifest, verify
+from reference_model.manifest import CheckpointError, Manifest, Part, read_manifest, verify
 from reference_model.presets import preset, scenes_judge
 from reference_model.prior import DiffusionPrior
 from reference_model.spelling import nearest
@@ -40,7 +40,7 @@ PRIOR_EMBEDDINGS = 40_000  # captioned images whose z_i a prior is trained on
 class DataFactory(Protocol):
     """Makes the captioned images of one stream; streams never share a sample."""
 
-    def __call__(self, *, stream: int, held_out: bool, mix: str = "") -> CaptionedImages:
+    def __call__(self, *, stream: int, held_out: bool, mix: str) -> CaptionedImages:
         """Return the source; ``mix`` names the kinds of samples that it favours."""
 
 
@@ -97,20 +97,17 @@ def _train_part(
     out: Path,
     device: str,
 ) -> None:
-    source = data(
-        stream=recipe.stream,
-        held_out=recipe.held_out,
-        **({"mix": recipe.mix} if recipe.mix else {}),
-    )
+    source = data(stream=recipe.stream, held_out=recipe.held_out, mix=recipe.mix)
     torch.manual_seed(recipe.seed)
     network, loss, part = BUILDERS[recipe.part](stack, recipe, source, out / recipe.weights, device)
     saved_as, earlier = recipe.saved_as or recipe.part, {}
     if recipe.goes_on:
-        earlier["before"] = _start_from(network, out / recipe.weights, saved_as)
+        earlier["before"] = _start_from(network, out / recipe.weights, saved_as, recipe.stage)
     loop = Loop(network, loss, recipe.loop, work)
     tensors = loop.run()
     training = {
         **earlier,
+        "stage": recipe.stage,
         "seed": recipe.seed,
         "steps": loop.step,
         "images": loop.step * recipe.loop.batch_size,
@@ -130,14 +127,23 @@ def _train_part(
 Built = tuple[nn.Module, Loss, Part]
 
 
-def _start_from(network: nn.Module, folder: Path, name: str) -> dict[str, Any]:
+def _start_from(network: nn.Module, folder: Path, name: str, stage: str) -> dict[str, Any]:
     """Fill a network with its part's trained weights and return what is known of their training."""
+    manifest = _trained(folder, name)
+    verify(manifest, name)
+    load_tensors(network, manifest.path(name))
+    training = manifest.part(name).training
+    # Called again when it is finished, the stage finds its own result there.
+    before: dict[str, Any] = training["before"] if training.get("stage") == stage else training
+    return before
+
+
+def _trained(folder: Path, name: str) -> Manifest:
+    """Return the manifest of weights that hold a finished part."""
     manifest = read_manifest(folder) if (folder / "manifest.json").exists() else None
     if manifest is None or name not in manifest.parts:
         raise CheckpointError(f"{folder} holds no trained {name} yet; train the stage {name} first")
-    verify(manifest, name)
-    load_tensors(network, manifest.path(name))
-    return manifest.part(name).training
+    return manifest
 
 
 def _described(kind: str, config: object, vocabulary: tuple[int, ...] = ()) -> Part:
@@ -171,10 +177,7 @@ def _judge(
 
 def _trained_clip(out: Path, device: str) -> Clip:
     """Load the finished CLIP that the next stages build on."""
-    manifest = read_manifest(out) if (out / "manifest.json").exists() else None
-    if manifest is None or "clip" not in manifest.parts:
-        raise CheckpointError(f"{out} holds no trained clip yet; train the stage clip first")
-    return load_part(manifest, "clip", Clip, ClipConfig, device=device)
+    return load_part(_trained(out, "clip"), "clip", Clip, ClipConfig, device=device)
 
 
 def _decoder(
