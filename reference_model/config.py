@@ -98,6 +98,10 @@ class TextEncoderConfig:
 
     Attributes:
         tokenizer: ``bpe`` hides the spelling of known words (paper §7), ``bytes`` shows it.
+        neighbours: width of a convolution over the token embeddings, odd; 0 for none (as in the
+            paper). To draw "a red square and a blue circle" the encoder has to join neighbours and
+            the U-Net to look up what was joined; either is useless alone, so both are learned late.
+            The convolution gives the first from the start (docs/notebook.md).
     """
 
     context_length: int
@@ -105,6 +109,7 @@ class TextEncoderConfig:
     depth: int
     heads: int
     tokenizer: TokenizerName = "bpe"
+    neighbours: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

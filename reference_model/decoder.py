@@ -31,11 +31,19 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.tokens = nn.Embedding(vocabulary_size, config.width)
         self.positions = nn.Parameter(0.02 * torch.randn(config.context_length, config.width))
+        self.neighbours = (
+            nn.Conv1d(config.width, config.width, config.neighbours, padding="same")
+            if config.neighbours
+            else None
+        )
         self.transformer = Transformer(config.width, config.depth, config.heads)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map ids [b, l] to states [b, l, width]."""
-        return self.transformer(self.tokens(tokens) + self.positions)
+        x = self.tokens(tokens) + self.positions
+        if self.neighbours is not None:
+            x = x + self.neighbours(x.transpose(1, 2)).transpose(1, 2)
+        return self.transformer(x)
 
 
 class Decoder(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reference_model.config import UnetConfig
-from reference_model.transformer import timestep_embedding
+from reference_model.transformer import attend, timestep_embedding
 
 
 def _norm(channels: int, groups: int) -> nn.GroupNorm:
@@ -100,7 +100,7 @@ class AttentionBlock(nn.Module):
             if mask is not None:
                 grid = torch.ones(b, h * w, dtype=torch.bool, device=x.device)
                 allowed = torch.cat([mask, grid], dim=1)[:, None, None, :]
-        y = functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        y = attend(q, k, v, allowed)
         y = self.out(y.transpose(1, 2).reshape(b, h * w, c))
         return x + y.transpose(1, 2).reshape(b, c, h, w)
 

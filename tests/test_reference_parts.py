@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
 from reference_model.config import TextEncoderConfig
-from reference_model.decoder import Decoder
+from reference_model.decoder import Decoder, TextEncoder
 from reference_model.degradation import add_noise, blur, compress, degrade, gaussian_kernel, resize
 from reference_model.presets import preset
 from reference_model.tokenizer import PAD, ByteTokenizer
+from reference_model.transformer import attend
 
 
 def picture(value=None):
@@ -44,6 +46,39 @@ def test_a_decoder_reads_bytes_where_its_config_says_so():
 
 def test_a_config_written_before_the_tokenizer_had_a_name_still_says_bpe():
     assert TextEncoderConfig(context_length=4, width=8, depth=1, heads=1).tokenizer == "bpe"
+
+
+def test_every_token_sees_its_neighbours_before_the_first_block():
+    """Without them a decoder took 500k images and never learned which colour has which shape."""
+    text = TextEncoderConfig(context_length=6, width=8, depth=1, heads=1, neighbours=3)
+    encoder, seen = TextEncoder(text, 10), []
+    encoder.transformer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.no_grad():
+        for ids in ([1, 2, 3, 4, 0, 0], [1, 5, 3, 4, 0, 0]):
+            encoder(torch.tensor([ids]))
+    changed = (seen[0] != seen[1]).any(dim=-1)[0].tolist()
+    assert changed == [True, True, True, False, False, False]
+
+
+def test_a_config_written_before_neighbours_had_a_name_has_none():
+    text = TextEncoderConfig(context_length=4, width=8, depth=1, heads=1)
+    assert "neighbours.weight" not in TextEncoder(text, 10).state_dict()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_in_plain_operations_equals_the_fused_kernel(masked):
+    source = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 3, length, 8, generator=source) for length in (5, 7, 7))
+    allowed = torch.ones(2, 1, 5, 7, dtype=torch.bool) if masked else None
+    if allowed is not None:
+        allowed[..., 4:] = False
+    expected = scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+    found = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), allowed)
+    assert (found.float() - expected).abs().max() < 0.03
+    if masked:
+        assert torch.equal(
+            found, attend(*(x.bfloat16() for x in (q, k[..., :4, :], v[..., :4, :])))
+        )
 
 
 def test_a_degraded_picture_keeps_its_size_and_depends_on_its_seed_alone():
