@@ -140,11 +140,17 @@ def _roles(owner: str, measured: Measured) -> dict[str, tuple[Unit, ...]]:
 
 
 def _judge(pair: Pair, samples: Samples, _workshop: Workshop, values: Values) -> dict[str, Any]:
-    def features(rows: Sequence[NDArray[Any]], keys: tuple[SampleKey, ...]) -> Features | None:
+    def features(
+        rows: Sequence[NDArray[Any]], keys: tuple[SampleKey, ...], *, shares_prompts: bool = False
+    ) -> Features | None:
         if not rows:
             return None
-        values = np.concatenate(rows).astype(np.float64)
-        return Features(keys=keys, values=values, extractor=samples.extractor)
+        return Features(
+            keys=keys,
+            values=np.concatenate(rows).astype(np.float64),
+            extractor=samples.extractor,
+            shares_prompts=shares_prompts,
+        )
 
     def evidence(owner: str) -> Evidence:
         found = features(values[f"{owner}.features"], samples.keys)
@@ -159,7 +165,7 @@ def _judge(pair: Pair, samples: Samples, _workshop: Workshop, values: Values) ->
     measures = Measures(
         metrics=metrics_for(samples.metrics, [score.metric for score in own.scores]),
         prompts={prompt.id: prompt for prompt in samples.prompts},
-        reference=features(values["reference"], samples.reference_keys),
+        reference=features(values["reference"], samples.reference_keys, shares_prompts=True),
     )
     comparisons: Sequence[Any] = ()
     if pair.reference is not None:

@@ -73,6 +73,25 @@ def frechet_bias(influence: Influence) -> float:
     return float(np.trace(influence.second)) / len(influence.second) / len(influence.first)
 
 
+def frechet_bias_of_seeds(influence: Influence) -> float | None:
+    """Return the upward bias where prompts are fixed and only their seeds are drawn.
+
+    Two images of one prompt tell how much of second(i, i) is the prompt's own, which the reference
+    pictures of the same prompts share. None where no prompt has two images.
+    """
+    assert influence.second is not None
+    assert influence.rows is not None
+    codes = influence.groups[influence.rows]
+    same = codes[:, None] == codes
+    partners = same.sum(axis=1) - 1
+    diagonal = np.diag(influence.second)
+    kept = partners > 0
+    if not kept.any():
+        return None
+    across = ((influence.second * same).sum(axis=1) - diagonal)[kept] / partners[kept]
+    return float((diagonal[kept] - across).mean()) / len(influence.first)
+
+
 def kernel_influence(
     generated: Floats, reference: Floats, groups: Groups, kernel: Kernel
 ) -> Influence:

@@ -19,11 +19,14 @@ class Features:
         keys: [n], all different.
         values: [n, d], float64.
         extractor: the network and its weights hash; features of two extractors are never compared.
+        shares_prompts: of a reference set: whether its pictures were made for the prompts of the
+            generated ones, so that equal prompt ids are one draw (`shared_prompts`).
     """
 
     keys: tuple[SampleKey, ...]
     values: Floats
     extractor: str
+    shares_prompts: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a table that is not one finite row per key."""
@@ -45,6 +48,7 @@ class Features:
             keys=tuple(self.keys[row] for row in numbers),
             values=self.values[numbers],
             extractor=self.extractor,
+            shares_prompts=self.shares_prompts,
         )
 
 

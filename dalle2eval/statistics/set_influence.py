@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from dalle2eval.metrics import MetricInfo, within_prompt_distances
-from dalle2eval.metrics.arrays import unit_rows
+from dalle2eval.metrics.arrays import Floats, unit_rows
 from dalle2eval.metrics.frechet import HALF_SPLIT_GUARD, frechet_distance_corrected
-from dalle2eval.metrics.kernel import CMMD_SCALE, cubic_kernel, gaussian_kernel
+from dalle2eval.metrics.kernel import CMMD_SCALE, Kernel, cubic_kernel, gaussian_kernel
 from dalle2eval.records import InputError
 from dalle2eval.statistics.distance_influence import (
     frechet_bias,
+    frechet_bias_of_seeds,
     frechet_influence,
     kernel_influence,
 )
@@ -20,6 +21,7 @@ from dalle2eval.statistics.diversity_influence import vendi_influence
 from dalle2eval.statistics.features import Features, require_one_extractor
 from dalle2eval.statistics.influence import Influence, group_codes
 from dalle2eval.statistics.overlap_influence import overlap_influence
+from dalle2eval.statistics.shared_prompts import kernel_influence_between_prompts
 
 HEALTHY_RATIO = 2  # images a dimension, below which a covariance is poorly known
 
@@ -64,8 +66,18 @@ def caution(
         notes.append("rank-deficient: N < 2d")
     if len(reference.keys) < HEALTHY_RATIO * d:
         notes.append("reference rank-deficient: M < 2d")
-    notes.append(f"about {frechet_bias(influence):.2g} of it is bias of the sample size")
+    notes.append(_bias_note(influence, shares_prompts=reference.shares_prompts))
     return "; ".join(notes)
+
+
+def _bias_note(influence: Influence, *, shares_prompts: bool) -> str:
+    """Say how much of a Fréchet distance is bias: of new prompts and seeds, or of seeds alone."""
+    if not shares_prompts:
+        return f"about {frechet_bias(influence):.2g} of it is bias of the sample size"
+    of_seeds = frechet_bias_of_seeds(influence)
+    if of_seeds is None:
+        return f"less than {frechet_bias(influence):.2g} of it is bias of the sample size"
+    return f"about {of_seeds:.2g} of it is bias of few seeds a prompt"
 
 
 def _distance(metric: MetricInfo, generated: Features, reference: Features) -> Influence | str:
@@ -78,9 +90,19 @@ def _distance(metric: MetricInfo, generated: Features, reference: Features) -> I
         corrected = metric.estimator == "frechet-corrected"
         return _corrected(influence, frechet_distance_corrected(x, y)) if corrected else influence
     if metric.estimator == "kernel":
-        return kernel_influence(x, y, groups, cubic_kernel)
+        return _mmd(generated, reference, x, y, cubic_kernel)
     x, y = unit_rows(x, "generated"), unit_rows(y, "reference")
-    return _scaled(kernel_influence(x, y, groups, gaussian_kernel), CMMD_SCALE)
+    return _scaled(_mmd(generated, reference, x, y, gaussian_kernel), CMMD_SCALE)
+
+
+def _mmd(
+    generated: Features, reference: Features, x: Floats, y: Floats, kernel: Kernel
+) -> Influence:
+    """Return the influence of unbiased MMD² of rows x from y, over what is independent."""
+    if not reference.shares_prompts:
+        return kernel_influence(x, y, group_codes(generated.prompts), kernel)
+    codes = group_codes([*generated.prompts, *reference.prompts])
+    return kernel_influence_between_prompts(x, y, codes[: len(x)], codes[len(x) :], kernel)
 
 
 def _too_few(metric: MetricInfo, n: int, d: int) -> str | None:
