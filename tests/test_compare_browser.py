@@ -1,8 +1,7 @@
 """A comparison in a real browser: its flips open by keyboard, fit a phone, and ask for nothing."""
 
-import shutil
-
 import pytest
+from browser_tools import OPTIONS, needs_chromium
 from report_fixtures import write_run
 from report_plans import a_plan
 from test_gate_calibration import contribute
@@ -10,8 +9,7 @@ from test_gate_calibration import contribute
 from dalle2eval.comparing import compare
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +23,7 @@ def report(tmp_path_factory):
 @pytest.mark.parametrize("width", [1440, 1024, 390])
 def test_flips_open_by_keyboard_and_never_scroll_the_page_sideways(report, width):
     with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
+        chromium = driver.chromium.launch(**OPTIONS)
         tab, heard = chromium.new_page(viewport={"width": width, "height": 900}), []
         tab.on("console", lambda message: heard.append(message.text))
         tab.on("pageerror", lambda error: heard.append(str(error)))

@@ -224,8 +224,10 @@ def test_a_stage_that_goes_on_needs_the_trained_part(tmp_path, monkeypatch):
     manifest = json.loads((tmp_path / "scenes" / "manifest.json").read_text())
     del manifest["parts"]["decoder"]
     (tmp_path / "scenes" / "manifest.json").write_text(json.dumps(manifest))
+    stage = replace(RECIPES["scenes"]["decoder"], name="more", goes_on=True)
+    monkeypatch.setitem(RECIPES, "scenes", {"more": stage})
     with pytest.raises(CheckpointError, match="train the stage decoder first"):
-        train("scenes", scene_source, stage="decoder-composition", work=tmp_path, out=tmp_path)
+        train("scenes", scene_source, stage="more", work=tmp_path, out=tmp_path)
 
 
 @pytest.mark.parametrize(("recipe", "stage"), [("scene", None), ("scenes", "priors")])

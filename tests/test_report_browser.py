@@ -5,18 +5,16 @@ Needs Debian's chromium and the Python package playwright; without them the text
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
+from browser_tools import OPTIONS, needs_axe, needs_chromium, serious_violations
 from report_fixtures import write_run
 
 from reports import read_run, render
 
 playwright = pytest.importorskip("playwright.sync_api")
-AXE = Path(__file__).parent.parent / "node_modules" / "axe-core" / "axe.min.js"
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +25,7 @@ def report(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def browser():
     with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
+        chromium = driver.chromium.launch(**OPTIONS)
         yield chromium
         chromium.close()
 
@@ -179,14 +175,13 @@ def test_page_without_script_shows_every_picture(browser, report):
     context.close()
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="npm package axe-core is not installed")
+@needs_axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser, report, scheme):
     context = browser.new_context(bypass_csp=True, color_scheme=scheme)
     tab = context.new_page()
     tab.goto(report.as_uri())
     tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
-    tab.evaluate(AXE.read_text("utf-8"))
-    found = tab.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    found = serious_violations(tab)
     context.close()
-    assert [(v["impact"], v["id"]) for v in found if v["impact"] in ("serious", "critical")] == []
+    assert found == []

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import signal
 import threading
-from pathlib import Path
 
 import pytest
+from browser_tools import AXE, OPTIONS, needs_chromium, serious_violations
 from test_votes_server import start
 from vote_fixtures import a_study
 
@@ -24,10 +23,7 @@ from dalle2eval.votes.tally import tally
 
 playwright = pytest.importorskip("playwright.sync_api")
 playwright_async = pytest.importorskip("playwright.async_api")
-AXE = Path(__file__).parent.parent / "node_modules" / "axe-core" / "axe.min.js"
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-OPTIONS = {"executable_path": CHROMIUM, "args": ["--no-sandbox", "--disable-gpu"]}
+pytestmark = needs_chromium
 PATIENCE_MS = 120_000
 KEYS = "12tb"
 
@@ -143,9 +139,7 @@ def test_page_fits_and_axe_finds_nothing_serious(page, width, scheme):
         step()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         if AXE.exists():
-            page.evaluate(AXE.read_text("utf-8"))
-            found = page.evaluate("axe.run()")["violations"]
-            assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+            assert serious_violations(page) == []
     box = page.locator('[data-choice="bad"]').bounding_box()
     assert box["y"] + box["height"] <= 844  # everything that is needed, without scrolling
 
