@@ -49,14 +49,14 @@ def scenes() -> StackConfig:
             unet=UnetConfig(
                 patch=4,
                 channels=64,
-                multipliers=(1, 2, 2),
-                depth=1,
+                multipliers=(1, 2),
+                depth=2,
                 attention_levels=(1,),
                 context_width=128,
                 vector_width=128,
                 embedding_multiplier=2,
             ),
-            text=TextEncoderConfig(context_length=24, width=128, depth=2, heads=4),
+            text=TextEncoderConfig(context_length=24, width=128, depth=2, heads=4, neighbours=3),
             pooled_text=True,
         ),
         upsampler_256=UpsamplerConfig(
@@ -84,7 +84,7 @@ def scenes() -> StackConfig:
         expected_parameters={
             "clip": 1_979_969,
             "prior": 698_241,
-            "decoder": 5_661_040,
+            "decoder": 5_068_080,
             "upsampler_256": 787_248,
             "upsampler_1024": 404_112,
         },

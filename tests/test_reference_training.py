@@ -20,6 +20,7 @@ from reference_model.config import (
     UpsamplerConfig,
     from_json,
 )
+from reference_model.decoder import Decoder
 from reference_model.diffusion.schedule import Schedule
 from reference_model.manifest import BUNDLED, CheckpointError, read_manifest
 from reference_model.presets import preset
@@ -29,7 +30,11 @@ from reference_model.training.loop import Loop, LoopConfig, learning_rate_at
 from reference_model.training.optimizer import optimizers
 from reference_model.training.recipes import RECIPES, StageRecipe
 from reference_model.training.stages import (
+    COARSE_NOISE,
+    Corruption,
+    coarse_picture,
     corrupt_z,
+    decoder_loss,
     generator,
     native_loss,
     noised,
@@ -194,6 +199,35 @@ def test_noise_on_z_i_keeps_its_length_and_stays_within_its_level():
     # The noise is nearly as long as its deviation says, and at a right angle to z_i.
     assert cosine.min() == pytest.approx((1 + 0.5**2) ** -0.5, abs=0.06)
     assert cosine.max() > 0.999
+
+
+def test_a_coarse_picture_tells_where_a_colour_is_and_not_its_shape():
+    x0 = -torch.ones(200, 3, 64, 64)
+    x0[::2, :, 8:12, 8:12] = 1.0  # the same colour in the same cell, in another corner of it
+    x0[1::2, :, 12:16, 12:16] = 1.0
+    coarse = coarse_picture(x0, generator(0, 6))
+    cells = coarse[:, :, 8:16, 8:16]
+    assert torch.equal(cells, cells[:, :, :1, :1].expand_as(cells))
+    error = 0.5 * COARSE_NOISE * (3 / 100) ** 0.5  # of each of the means below
+    means = coarse[::2, 0, 8, 8].mean(), coarse[1::2, 0, 8, 8].mean()
+    assert abs(means[0] - means[1]) < 3 * error
+    assert means[0] == pytest.approx(0.5 * -0.5, abs=3 * error)
+    assert coarse[:, 0, 40, 40].mean() == pytest.approx(-0.5, abs=3 * error)
+
+
+def test_coarse_pictures_are_refused_where_noise_is_predicted():
+    """They have none: x0_hat from a predicted eps would be of nothing."""
+    config = replace(preset("tiny").decoder, target="eps")
+    denied = Corruption(z_dropout=0.5, text_dropout=0.1, coarse=0.5)
+    with pytest.raises(ValueError, match="predicts x0, not eps"):
+        decoder_loss(Decoder(config, ()), None, None, batch_size=2, step=0, corruption=denied)
+
+
+def test_each_step_of_a_decoder_belongs_to_one_phase():
+    early, late, config = (Corruption(z_dropout=p, text_dropout=0.1) for p in (0.1, 0.2, 0.3))
+    recipe = replace(RECIPES["scenes"]["decoder"], phases=((3, early), (5, late)))
+    found = [recipe.corruption(step, config) for step in range(7)]
+    assert found == [early] * 3 + [late] * 2 + [config] * 2
 
 
 def test_a_stage_that_goes_on_starts_from_the_trained_weights(tmp_path, monkeypatch):

@@ -12,8 +12,12 @@ from reference_model.training.loop import LoopConfig
 from reference_model.training.stages import Corruption
 
 # z_i tells so much that the caption is ignored while both are there, so the decoder first learns to
-# read captions, as the paper's did: it began as GLIDE, which has no z_i.
-READING_FIRST = Corruption(z_dropout=0.5, text_dropout=0.2)
+# read captions, as the paper's did: it began as GLIDE, which has no z_i. Noise on z_i keeps it from
+# trusting what a prior tells badly.
+READING = Corruption(z_dropout=0.5, text_dropout=0.1, z_noise=0.5)
+# Then which colour belongs to which shape, where noise does not drown it (docs/notebook.md).
+BINDING = Corruption(z_dropout=0.8, text_dropout=0.1, z_noise=0.5, coarse=0.5)
+READING_ON = Corruption(z_dropout=0.7, text_dropout=0.1, z_noise=0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +35,8 @@ class StageRecipe:
         goes_on: whether it starts from the part's trained weights.
         mix: which kinds of samples the data source shall favour, by its own name for them.
         noise_shift: over 1, a decoder trains on the noisy timesteps more often.
-        reading: share of a decoder's first steps that are trained under ``reading_corruption``;
-            the rest is trained with the dropouts of its config.
-        reading_corruption: drops z_i more and the caption less than the config.
+        phases: of a decoder: (last step, what it is denied until then), in order; behind the last
+            phase it is trained with the dropouts of its config.
     """
 
     part: str
@@ -47,8 +50,11 @@ class StageRecipe:
     goes_on: bool = False
     mix: str = "broad"
     noise_shift: float = 1.0
-    reading: float = 0.0
-    reading_corruption: Corruption = READING_FIRST
+    phases: tuple[tuple[int, Corruption], ...] = ()
+
+    def corruption(self, step: int, later: Corruption) -> Corruption:
+        """Return what a decoder is denied at a step; ``later`` behind the last phase."""
+        return next((denied for last, denied in self.phases if step < last), later)
 
     @property
     def stage(self) -> str:
@@ -74,37 +80,16 @@ SCENES: dict[str, StageRecipe] = {
             saved_as="clip",
             loop=LoopConfig(steps=700, batch_size=192, checkpoint_every=50),
         ),
-        StageRecipe(
-            part="decoder",
-            stream=2,
-            seed=3,
-            reading=0.5,
-            loop=LoopConfig(steps=6000, batch_size=64, matrix_learning_rate=3e-3, compiled=True),
-        ),
-        StageRecipe(
-            part="decoder",
-            name="decoder-composition",
-            goes_on=True,
-            stream=6,
-            seed=7,
-            mix="composition",
-            reading=0.75,
-            reading_corruption=Corruption(z_dropout=0.5, text_dropout=0.1, z_noise=0.5),
-            loop=LoopConfig(steps=1750, batch_size=64, matrix_learning_rate=3e-3, compiled=True),
-        ),
         # Where things are, how many and which is which is decided above timestep 850, which an even
         # draw visits for a seventh of the samples.
         StageRecipe(
             part="decoder",
-            name="decoder-layout",
-            goes_on=True,
-            stream=7,
-            seed=8,
+            stream=2,
+            seed=3,
             mix="composition",
             noise_shift=5.0,
-            reading=0.75,
-            reading_corruption=Corruption(z_dropout=0.5, text_dropout=0.1, z_noise=0.5),
-            loop=LoopConfig(steps=1800, batch_size=64, matrix_learning_rate=2e-3, compiled=True),
+            phases=((1500, READING), (2300, BINDING), (4250, READING_ON)),
+            loop=LoopConfig(steps=5000, batch_size=64, matrix_learning_rate=3e-3, compiled=True),
         ),
         StageRecipe(
             part="prior",

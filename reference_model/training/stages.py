@@ -70,11 +70,13 @@ class Corruption(NamedTuple):
     Attributes:
         z_dropout, text_dropout: probabilities of the null z_i and of the empty caption.
         z_noise: largest deviation, over the length of z_i, of the gaussian noise on it.
+        coarse: share of a batch that gets `coarse_picture` for x_t, and no z_i.
     """
 
     z_dropout: float
     text_dropout: float
     z_noise: float = 0.0
+    coarse: float = 0.0
 
 
 def corrupt_z(z_i: Tensor, largest: float, source: torch.Generator) -> Tensor:
@@ -87,6 +89,22 @@ def corrupt_z(z_i: Tensor, largest: float, source: torch.Generator) -> Tensor:
     return functional.normalize(z_i + (deviation * noise).to(z_i), dim=-1)
 
 
+COARSE_CELL = 8  # pixels
+COARSE_NOISE = 0.2
+COARSE_TIMESTEP = 0.9  # of the chain: about where colours can be told and shapes cannot
+
+
+def coarse_picture(x0: Tensor, source: torch.Generator) -> Tensor:
+    """Return the mean colours of 8 x 8 cells with a little noise, as large as x0 [b, 3, h, w].
+
+    It tells what a very noisy picture tells, where which colour is, without the noise that drowns
+    the gradient. So the decoder soon learns to look up the shape that the caption gives a colour.
+    """
+    low = functional.avg_pool2d(x0, COARSE_CELL)
+    low = low + COARSE_NOISE * torch.randn(low.shape, generator=source).to(low)
+    return 0.5 * functional.interpolate(low, scale_factor=COARSE_CELL, mode="nearest")
+
+
 def decoder_loss(
     decoder: Decoder,
     clip: Clip,
@@ -97,18 +115,32 @@ def decoder_loss(
     corruption: Corruption,
     noise_shift: float = 1.0,
 ) -> Tensor:
-    """Return the decoder's loss of one step: z_i and the caption are dropped independently."""
+    """Return the decoder's loss of one step: z_i and the caption are dropped independently.
+
+    Raises:
+        ValueError: coarse pictures for a decoder that does not predict x0; they have no noise.
+    """
     config, source = decoder.config, generator(step, 1)
+    if corruption.coarse and config.target != "x0":
+        raise ValueError(f"coarse pictures teach a decoder that predicts x0, not {config.target}")
     batch = data.batch(step * batch_size, batch_size, config.image_size)
     x0 = to_model_range(batch.images, clip.device)
     with torch.no_grad():
         z_i = clip.encode_images(x0).float()
     known = torch.rand(batch_size, generator=source) >= corruption.z_dropout
+    coarse = (torch.rand(batch_size, generator=generator(step, 6)) < corruption.coarse).to(
+        x0.device
+    )
+    known &= ~coarse.cpu()
     drop = torch.rand(batch_size, generator=source) < corruption.text_dropout
     z_i = corrupt_z(z_i, corruption.z_noise, generator(step, 5)) if corruption.z_noise else z_i
     tokens = decoder.tokenizer(batch.captions, spell_probability=0.15, seed=step)
     tokens = torch.where(drop[:, None], decoder.empty_caption(1).cpu(), tokens).to(clip.device)
     x_t, t, _, alpha_bar = noised(x0, decoder.schedule, source, noise_shift)
+    if corruption.coarse:
+        t = torch.where(coarse, int(COARSE_TIMESTEP * decoder.schedule.num_timesteps), t)
+        x_t = torch.where(coarse[:, None, None, None], coarse_picture(x0, source), x_t)
+        alpha_bar = torch.where(coarse[:, None, None, None], 1 / 3, alpha_bar)
     output = decoder(x_t, t, *decoder.condition(z_i, known.to(clip.device), tokens))
     return weighted_loss(config.target, output, x0, x_t, alpha_bar)
 

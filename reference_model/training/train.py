@@ -187,19 +187,17 @@ def _decoder(
     vocabulary = clip.tokenizer.vocabulary
     decoder = Decoder(stack.decoder, vocabulary).to(device)
     size = recipe.loop.batch_size
-    reading_steps = recipe.reading * recipe.loop.steps
     config = stack.decoder
     later = Corruption(config.z_dropout, config.text_dropout)
 
     def loss(step: int) -> torch.Tensor:
-        corruption = recipe.reading_corruption if step < reading_steps else later
         return decoder_loss(
             decoder,
             clip,
             data,
             batch_size=size,
             step=step,
-            corruption=corruption,
+            corruption=recipe.corruption(step, later),
             noise_shift=recipe.noise_shift,
         )
 
