@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from dalle2eval.allocator import keep_freed_memory
 from dalle2eval.commands import (
     comparing,
     drawing,
@@ -67,4 +68,5 @@ for name, group in GROUPS.items():
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    keep_freed_memory()
     sys.exit(guard(lambda: app(standalone_mode=False, prog_name="dalle2eval")))
