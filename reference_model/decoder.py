@@ -102,6 +102,10 @@ class Decoder(nn.Module):
         """Predict the target for x_t [b, 3, h, w]."""
         return self.unet(x_t, t, vector=vector, context=context)
 
+    def from_projected(self, x_t: Tensor, t: Tensor, vector: Tensor, *context_kv: Tensor) -> Tensor:
+        """Predict the target as `forward` does, given the context's keys and values."""
+        return self.unet(x_t, t, vector=vector, context_kv=context_kv)
+
     def sample(  # noqa: PLR0913  (each is a setting of the stack)
         self,
         z_i: Tensor | None,
@@ -147,14 +151,20 @@ class Decoder(nn.Module):
         steering: Steering = PLAIN,
     ) -> Denoiser:
         """Return the guided denoiser of these conditions, for any sampler."""
+        given, null = self._conditions(z_i, prompts)
+        guided = guidance_scale != 1
         return steered(
-            self,
-            self._conditions(z_i, prompts),
+            self.from_projected,
+            (self._projected(*given), self._projected(*null) if guided else ()),
             guidance_scale,
             target=self.config.target,
             schedule=self.schedule,
             steering=steering,
         )
+
+    def _projected(self, vector: Tensor, context: Tensor) -> tuple[Tensor, ...]:
+        """Return the vector and the context's keys and values, the same at every step."""
+        return vector, *self.unet.project_context(context)
 
     def _conditions(self, z_i: Tensor | None, prompts: Sequence[str]) -> Conditions:
         """Return (vector, context) of the prompts, and of the null condition."""
