@@ -151,26 +151,28 @@ class Decoder(nn.Module):
         steering: Steering = PLAIN,
     ) -> Denoiser:
         """Return the guided denoiser of these conditions, for any sampler."""
-        given, null = self._conditions(z_i, prompts)
-        guided = guidance_scale != 1
         return steered(
             self.from_projected,
-            (self._projected(*given), self._projected(*null) if guided else ()),
+            self._conditions(z_i, prompts, guided=guidance_scale != 1),
             guidance_scale,
             target=self.config.target,
             schedule=self.schedule,
             steering=steering,
         )
 
-    def _projected(self, vector: Tensor, context: Tensor) -> tuple[Tensor, ...]:
-        """Return the vector and the context's keys and values, the same at every step."""
+    def projected(self, z_i: Tensor, z_known: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
+        """Return what `from_projected` reads: the same at every step, so made once."""
+        vector, context = self.condition(z_i, z_known, tokens)
         return vector, *self.unet.project_context(context)
 
-    def _conditions(self, z_i: Tensor | None, prompts: Sequence[str]) -> Conditions:
-        """Return (vector, context) of the prompts, and of the null condition."""
+    def _conditions(
+        self, z_i: Tensor | None, prompts: Sequence[str], *, guided: bool
+    ) -> Conditions:
+        """Return the conditions of the prompts and, where it is asked for, the null one."""
         n, device = len(prompts), self.null_z.device
         known = torch.full((n,), z_i is not None, device=device)
         z = torch.zeros(n, self.config.z_dim, device=device) if z_i is None else z_i
-        given = self.condition(z, known, self.tokenizer(prompts).to(device))
-        null = self.condition(z, torch.zeros_like(known), self.empty_caption(n))
-        return given, null
+        given = self.projected(z, known, self.tokenizer(prompts).to(device))
+        if not guided:
+            return given, ()
+        return given, self.projected(z, torch.zeros_like(known), self.empty_caption(n))

@@ -88,8 +88,8 @@ class Imagen(nn.Module):
         """Predict the target as `forward` does, given the context's keys and values."""
         return self.unet(x_t, t, vector=vector, context_kv=context_kv, context_mask=mask)
 
-    def _projected(self, text: TextEncoding, known: Tensor) -> tuple[Tensor, ...]:
-        """Return what `from_projected` reads, the same at every step."""
+    def projected(self, text: TextEncoding, known: Tensor) -> tuple[Tensor, ...]:
+        """Return what `from_projected` reads: the same at every step, so made once."""
         vector, context, mask = self.condition(text, known)
         return vector, mask, *self.unet.project_context(context)
 
@@ -114,8 +114,8 @@ class Imagen(nn.Module):
         noise = KeyedNoise(noise_keys, "imagen", text.z_t.device)
         shape = (3, self.config.image_size, self.config.image_size)
         known = torch.ones(len(noise_keys), dtype=torch.bool, device=text.z_t.device)
-        conditions = self._projected(text, known)
-        nulls = self._projected(text, ~known) if guidance_scale != 1 else ()
+        conditions = self.projected(text, known)
+        nulls = self.projected(text, ~known) if guidance_scale != 1 else ()
         denoise = denoiser(
             classifier_free(self.from_projected, conditions, nulls, guidance_scale),
             self.config.target,

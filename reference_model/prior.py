@@ -102,7 +102,10 @@ class DiffusionPrior(nn.Module):
         or on x_t: a sampler runs the text once, and three tokens at each step.
 
         Args:
-            states, mask, z_t, known: as `forward` takes them.
+            states: as `forward` takes them, as are the others [b, l, text_width].
+            mask: [b, l].
+            z_t: [b, d].
+            known: [b].
         """
         given = known[:, None]
         text = self._text(states, z_t, given)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reference_model.config import UnetConfig
+from reference_model.layers import conv_of_enlarged, scaled_norm, silu
 from reference_model.transformer import attend, timestep_embedding
 
 
@@ -59,16 +60,15 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """Map [b, c, h, w] and emb [b, e] to [b, out, h', w']."""
-        h = self._resample(functional.silu(self.norm_1(x)))
-        h = self.conv_1(h)
-        time = self.emb(functional.silu(emb))[:, :, None, None]
+        h = silu(self.norm_1(x))
+        up = self.resample == "up"
+        h = conv_of_enlarged(self.conv_1, h) if up else self.conv_1(self._resample(h))
+        time = self.emb(functional.silu(emb))
         if self.scale_shift:
-            scale, shift = time.chunk(2, dim=1)
-            h = self.norm_2(h) * (1 + scale) + shift
+            h = scaled_norm(self.norm_2, h, *time.chunk(2, dim=1))
         else:
-            h = self.norm_2(h + time)
-        h = self.conv_2(functional.silu(h))
-        return self.skip(self._resample(x)) + h
+            h = self.norm_2(h + time[:, :, None, None])
+        return self.skip(self._resample(x)) + self.conv_2(silu(h))
 
     def _resample(self, x: Tensor) -> Tensor:
         if self.resample == "down":
@@ -253,7 +253,7 @@ class Unet(nn.Module):
             takes_skip = level.block.resample == "none"
             h = torch.cat([h, skips.pop()], dim=1) if takes_skip else h
             h = level(h, emb, given, context_mask)
-        h = self.out(functional.silu(self.out_norm(h)))
+        h = self.out(silu(self.out_norm(h)))
         return functional.pixel_shuffle(h, self.config.patch)
 
 

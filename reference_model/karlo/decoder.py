@@ -57,8 +57,8 @@ class KarloDecoder(nn.Module):
         """Predict as `forward` does, given the context's keys and values."""
         return self.unet(x_t, t, vector=vector, context_kv=context_kv, context_mask=mask)
 
-    def _projected(self, z_i: Tensor, text: TextEncoding) -> tuple[Tensor, ...]:
-        """Return what `from_projected` reads, the same at every step."""
+    def projected(self, z_i: Tensor, text: TextEncoding) -> tuple[Tensor, ...]:
+        """Return what `from_projected` reads: the same at every step, so made once."""
         vector, context, mask = self.condition(z_i, text)
         return vector, mask, *self.unet.project_context(context)
 
@@ -91,8 +91,8 @@ class KarloDecoder(nn.Module):
         shape = (3, self.config.image_size, self.config.image_size)
         null = self.null_z.expand(len(noise_keys), -1)
         conditions = (
-            self._projected(null if z_i is None else z_i, text.given),
-            self._projected(null, text.null) if guidance_scale != 1 else (),
+            self.projected(null if z_i is None else z_i, text.given),
+            self.projected(null, text.null) if guidance_scale != 1 else (),
         )
         denoise = steered(
             self.from_projected,

@@ -74,9 +74,7 @@ class KarloPrior(nn.Module):
         given, *null = (
             network.remember(states, mask, z_t, known) for z_t, states, mask in encodings
         )
-        guided = classifier_free(
-            network.continued, given, null[0] if null else (), guidance_scale
-        )
+        guided = classifier_free(network.continued, given, null[0] if null else (), guidance_scale)
         return denoiser(guided, config.target, network.schedule, clip_range=self.config.clip_range)
 
     def _unscaled(self, x0: Tensor) -> Tensor:
