@@ -120,7 +120,7 @@ class DiffusionPrior(nn.Module):
         """Predict the target as `forward` does, given what `remember` returned."""
         tail, gate = self._tail(x_t, t)
         tail = tail + self.positions[-tail.shape[1] :]
-        hidden = self.transformer(tail.to(past[0].dtype), mask, past)
+        hidden = self.transformer(tail, mask, past)
         return self._predict(hidden[:, -1], x_t, gate)
 
     def _text(self, states: Tensor, z_t: Tensor, given: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ convolutional.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -126,13 +126,11 @@ class Level(nn.Module):
         self.block, self.attention = block, attention
 
     def forward(
-        self, x: Tensor, emb: Tensor, context_kv: Iterator[Tensor], mask: Tensor | None
+        self, x: Tensor, emb: Tensor, context_kv: Tensor | None, mask: Tensor | None
     ) -> Tensor:
-        """Map [b, c, h, w] to [b, out, h', w'], taking a context where there is attention."""
+        """Map [b, c, h, w] to [b, out, h', w']."""
         x = self.block(x, emb)
-        if self.attention is None:
-            return x
-        return self.attention(x, next(context_kv, None), mask)
+        return x if self.attention is None else self.attention(x, context_kv, mask)
 
 
 class Unet(nn.Module):
@@ -210,7 +208,8 @@ class Unet(nn.Module):
         if not self.config.context_width:
             return ()
         levels = (*self.down, *self.middle, *self.up)
-        return tuple(level.attention.project(context) for level in levels if level.attention)
+        found = (level.attention for level in levels if level.attention is not None)
+        return tuple(attention.project(context) for attention in found)
 
     def forward(
         self,
@@ -237,7 +236,12 @@ class Unet(nn.Module):
         """
         if context_kv is None:
             context_kv = () if context is None else self.project_context(context)
-        given = iter(context_kv)
+        left = list(context_kv)
+
+        def run(level: Level, h: Tensor) -> Tensor:
+            reads = left and level.attention is not None
+            return level(h, emb, left.pop(0) if reads else None, context_mask)
+
         emb = self.time(timestep_embedding(t, self.config.channels))
         if self.vector is not None and vector is not None:
             emb = emb + self.vector(vector)
@@ -245,14 +249,14 @@ class Unet(nn.Module):
         h = self.stem(h if low is None else torch.cat([h, low], dim=1))
         skips = [h]
         for level in self.down:
-            h = level(h, emb, given, context_mask)
+            h = run(level, h)
             skips.append(h)
         for level in self.middle:
-            h = level(h, emb, given, context_mask)
+            h = run(level, h)
         for level in self.up:
             takes_skip = level.block.resample == "none"
             h = torch.cat([h, skips.pop()], dim=1) if takes_skip else h
-            h = level(h, emb, given, context_mask)
+            h = run(level, h)
         h = self.out(silu(self.out_norm(h)))
         return functional.pixel_shuffle(h, self.config.patch)
 
