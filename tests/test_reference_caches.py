@@ -27,7 +27,7 @@ def filled(network, seed=0):
     """Draw every parameter, also those that begin at zero, where any wrong input is silent."""
     source = torch.Generator().manual_seed(seed)
     for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.2, generator=source)
+        torch.nn.init.normal_(parameter, std=0.4, generator=source)
     return network.eval().requires_grad_(requires_grad=False)
 
 
@@ -87,7 +87,7 @@ def test_a_decoder_with_projected_context_is_the_same_function(decoder):
     made = decoder.from_projected(x_t, t, *decoder.projected(z_i, known, tokens))
     assert (made - expected).abs().max() <= 1e-6
     other = decoder.from_projected(x_t, t, *decoder.projected(z_i, known, tokens.flip(0)))
-    assert (other - expected).abs().max() > 1e-3
+    assert (other - expected).abs().max() > 1e-4
 
 
 def test_karlos_decoder_with_projected_context_still_sees_no_padding(karlo):
@@ -134,7 +134,7 @@ def test_karlos_prior_that_remembers_the_text_is_the_same_function(karlo_prior):
 
 @pytest.mark.parametrize(("scale", "times"), [(1.0, 1), (3.0, 2)])
 def test_sampling_projects_the_text_once_whatever_the_steps(decoder, scale, times):
-    attention = next(level.attention for level in decoder.unet.down if level.attention)
+    attention = next(level.attention for level in decoder.unet.up if level.attention)
     rows = calls_of(attention.context_kv)
     decoder.sample(random(N, 8), ["a", "b"], KEYS, steps=4, guidance_scale=scale)
     assert rows == [N] * times
