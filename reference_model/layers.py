@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+WORTH_FOLDING = 256  # pixels of a batch; for fewer, adding the weights costs what it saves
+
 
 def scaled_norm(norm: nn.GroupNorm, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Return norm(x) (1 + scale) + shift, ADM's AdaGN, in one pass over x.
@@ -34,26 +36,38 @@ def scaled_norm(norm: nn.GroupNorm, x: Tensor, scale: Tensor, shift: Tensor) -> 
 
 
 def conv_of_enlarged(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Return the 3 x 3 convolution of x enlarged twice by nearest neighbours, padded by 1.
+    """Return the 3 x 3 convolution of x [b, c, h, w] enlarged twice by nearest neighbours.
 
-    Four of nine products of each output share a pixel of x, or two do, so their weights can be
-    added first: a transposed convolution with a 4 x 4 kernel and stride 2 makes the same picture
-    with 4 products where the definition takes 9.
+    Nine products for each output meet four pixels of x, so weights that meet the same pixel are
+    added first: four 2 x 2 convolutions of x, one for each place in a 2 x 2 cell, are the same
+    picture by 4 products an output.
     """
-    if torch.is_grad_enabled() or x.device.type != "cpu":
+    b, _, h, w = x.shape
+    few = b * h * w < WORTH_FOLDING
+    if few or torch.is_grad_enabled() or x.device.type != "cpu":
         return conv(functional.interpolate(x, scale_factor=2.0, mode="nearest"))
-    kernel = _folded(conv.weight)
-    return functional.conv_transpose2d(x, kernel, conv.bias, stride=2, padding=1)
+    out = len(conv.weight)
+    bias = None if conv.bias is None else conv.bias.repeat(4)
+    cells = functional.conv2d(x, _folded(conv.weight), bias, padding=1)
+    cells = cells.view(b, 2, 2, out, h + 1, w + 1)
+    large = x.new_empty(b, out, h, 2, w, 2)
+    for i in range(2):
+        for j in range(2):
+            large[:, :, :, i, :, j] = cells[:, i, j, :, i : i + h, j : j + w]
+    return large.view(b, out, 2 * h, 2 * w)
 
 
 def _folded(weight: Tensor) -> Tensor:
-    """Return the transposed convolution's kernel [c, o, 4, 4] of a weight [o, c, 3, 3].
+    """Return the four kernels [4 o, c, 2, 2] of a weight [o, c, 3, 3]: above left, above right, ...
 
-    Enlarging is itself a transposed convolution, by 2 x 2 ones; this is that of both together.
+    Along one axis the place 0 reads the pixel before by weight 0 and its own by 1 + 2; the place 1
+    reads its own by 0 + 1 and the next by 2.
     """
-    turned = functional.pad(weight.flip(2, 3).transpose(0, 1), (1, 1, 1, 1))
-    rows = turned[:, :, :-1] + turned[:, :, 1:]
-    return rows[:, :, :, :-1] + rows[:, :, :, 1:]
+    axis = weight.new_tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])  # place, pixel, tap
+    fold = torch.einsum("ipk,jql->klijpq", axis, axis).reshape(9, 16)
+    out, channels = weight.shape[:2]
+    kernels = (weight.reshape(-1, 9) @ fold).view(out, channels, 4, 2, 2)
+    return kernels.permute(2, 0, 1, 3, 4).reshape(4 * out, channels, 2, 2)
 
 
 def silu(x: Tensor) -> Tensor:

@@ -1,12 +1,15 @@
 """One call of a decoder's U-Net at equal shape: dalle2-pytorch 1.15.6 and ours.
 
-    uv run --isolated --with dalle2-pytorch==1.15.6 python benchmarks/dalle2_pytorch.py --repeats 5
+    PYTHONPATH=. python benchmarks/equal_shape.py --repeats 5
+
+in an environment of its own (`uv venv E && uv pip install -p E/bin/python --no-config torch==2.15.0
+dalle2-pytorch==1.15.6`): it needs an open_clip older than ours.
 
 Equal shape: 64 px, the same channels, residual blocks, attention levels and heads, text length and
 learned variance. Not the same function (theirs has a cross-embedding stem, convolutions that
 resample by pixel shuffle, and attention layers of its own), so what is compared is seconds for
 each picture that the network is asked about, and for a whole loop of 25 guided steps. Writes
-benchmarks/results/dalle2_pytorch.json with the machine's facts.
+benchmarks/results/equal_shape.json with the machine's facts.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from dalle2eval.allocator import keep_freed_memory
 from reference_model.config import DecoderConfig, TextEncoderConfig, UnetConfig
 from reference_model.decoder import Decoder
 
-RESULT = Path(__file__).parent / "results" / "dalle2_pytorch.json"
+RESULT = Path(__file__).parent / "results" / "equal_shape.json"
 SIZE, STEPS, SCALE = 64, 25, 2.0
 WIDTH, DEPTH, MULTIPLIERS = 32, 2, (1, 2, 3, 4)
 HEAD, CONTEXT, TOKENS, Z = 16, 128, 77, 64
