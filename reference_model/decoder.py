@@ -102,6 +102,10 @@ class Decoder(nn.Module):
         """Predict the target for x_t [b, 3, h, w]."""
         return self.unet(x_t, t, vector=vector, context=context)
 
+    def from_projected(self, x_t: Tensor, t: Tensor, vector: Tensor, *context_kv: Tensor) -> Tensor:
+        """Predict the target as `forward` does, given the context's keys and values."""
+        return self.unet(x_t, t, vector=vector, context_kv=context_kv)
+
     def sample(  # noqa: PLR0913  (each is a setting of the stack)
         self,
         z_i: Tensor | None,
@@ -148,19 +152,27 @@ class Decoder(nn.Module):
     ) -> Denoiser:
         """Return the guided denoiser of these conditions, for any sampler."""
         return steered(
-            self,
-            self._conditions(z_i, prompts),
+            self.from_projected,
+            self._conditions(z_i, prompts, guided=guidance_scale != 1),
             guidance_scale,
             target=self.config.target,
             schedule=self.schedule,
             steering=steering,
         )
 
-    def _conditions(self, z_i: Tensor | None, prompts: Sequence[str]) -> Conditions:
-        """Return (vector, context) of the prompts, and of the null condition."""
+    def projected(self, z_i: Tensor, z_known: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
+        """Return what `from_projected` reads: the same at every step, so made once."""
+        vector, context = self.condition(z_i, z_known, tokens)
+        return vector, *self.unet.project_context(context)
+
+    def _conditions(
+        self, z_i: Tensor | None, prompts: Sequence[str], *, guided: bool
+    ) -> Conditions:
+        """Return the conditions of the prompts and, where it is asked for, the null one."""
         n, device = len(prompts), self.null_z.device
         known = torch.full((n,), z_i is not None, device=device)
         z = torch.zeros(n, self.config.z_dim, device=device) if z_i is None else z_i
-        given = self.condition(z, known, self.tokenizer(prompts).to(device))
-        null = self.condition(z, torch.zeros_like(known), self.empty_caption(n))
-        return given, null
+        given = self.projected(z, known, self.tokenizer(prompts).to(device))
+        if not guided:
+            return given, ()
+        return given, self.projected(z, torch.zeros_like(known), self.empty_caption(n))

@@ -82,6 +82,17 @@ class Imagen(nn.Module):
         """Predict the target for x_t [b, 3, h, w]."""
         return self.unet(x_t, t, vector=vector, context=context, context_mask=mask)
 
+    def from_projected(
+        self, x_t: Tensor, t: Tensor, vector: Tensor, mask: Tensor, *context_kv: Tensor
+    ) -> Tensor:
+        """Predict the target as `forward` does, given the context's keys and values."""
+        return self.unet(x_t, t, vector=vector, context_kv=context_kv, context_mask=mask)
+
+    def projected(self, text: TextEncoding, known: Tensor) -> tuple[Tensor, ...]:
+        """Return what `from_projected` reads: the same at every step, so made once."""
+        vector, context, mask = self.condition(text, known)
+        return vector, mask, *self.unet.project_context(context)
+
     def sample(
         self,
         text: TextEncoding,
@@ -103,9 +114,10 @@ class Imagen(nn.Module):
         noise = KeyedNoise(noise_keys, "imagen", text.z_t.device)
         shape = (3, self.config.image_size, self.config.image_size)
         known = torch.ones(len(noise_keys), dtype=torch.bool, device=text.z_t.device)
-        conditions, nulls = self.condition(text, known), self.condition(text, ~known)
+        conditions = self.projected(text, known)
+        nulls = self.projected(text, ~known) if guidance_scale != 1 else ()
         denoise = denoiser(
-            classifier_free(self, conditions, nulls, guidance_scale),
+            classifier_free(self.from_projected, conditions, nulls, guidance_scale),
             self.config.target,
             self.schedule,
             threshold=dynamic(self.config.percentile),

@@ -87,14 +87,57 @@ class DiffusionPrior(nn.Module):
             known: False where the text is dropped (null condition) [b].
         """
         given = known[:, None]
+        text = self._text(states, z_t, given)
+        tail, gate = self._tail(x_t, t)
+        sequence = torch.cat([text, tail.to(text.dtype)], dim=1)
+        hidden = self.transformer(sequence + self.positions, self._mask(mask, given))
+        return self._predict(hidden[:, -1], x_t, gate)
+
+    def remember(
+        self, states: Tensor, mask: Tensor, z_t: Tensor, known: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Return what `continued` needs of the text: which tokens are there, and keys and values.
+
+        The transformer is causal and the text stands first, so none of it depends on the timestep
+        or on x_t: a sampler runs the text once, and three tokens at each step.
+
+        Args:
+            states: as `forward` takes them, as are the others [b, l, text_width].
+            mask: [b, l].
+            z_t: [b, d].
+            known: [b].
+        """
+        given = known[:, None]
+        text = self._text(states, z_t, given)
+        length = text.shape[1]
+        whole = self._mask(mask, given)
+        past = self.transformer.remember(
+            text + self.positions[:length], whole[:, :, :length, :length]
+        )
+        return whole[:, :, length:], *past
+
+    def continued(self, x_t: Tensor, t: Tensor, mask: Tensor, *past: Tensor) -> Tensor:
+        """Predict the target as `forward` does, given what `remember` returned."""
+        tail, gate = self._tail(x_t, t)
+        tail = tail + self.positions[-tail.shape[1] :]
+        hidden = self.transformer(tail, mask, past)
+        return self._predict(hidden[:, -1], x_t, gate)
+
+    def _text(self, states: Tensor, z_t: Tensor, given: Tensor) -> Tensor:
+        """Return the tokens that do not change while sampling [b, l + 1, width]."""
         text = torch.where(given[..., None], self.states_in(states), self.null_state.to(z_t.dtype))
         z_text = torch.where(given, self.z_t_in(z_t * self.config.z_dim**0.5), self.null_z_t)
+        return torch.cat([text, z_text[:, None].to(text.dtype)], dim=1)
+
+    def _tail(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the tokens of timestep, z_i and query [b, 3, width], and the gate of x_t."""
         time = self.time(timestep_embedding(t, self.config.width))
-        tail = [z_text, time, self.z_i_in(x_t), self.query.expand(len(x_t), -1)]
-        sequence = torch.cat([text, torch.stack(tail, dim=1).to(text.dtype)], dim=1)
-        hidden = self.transformer(sequence + self.positions, self._mask(mask, given))
-        output = self.out(hidden[:, -1])
-        return output if self.noise_gate is None else output + x_t * self.noise_gate(time)
+        tail = torch.stack([time, self.z_i_in(x_t), self.query.expand(len(x_t), -1)], dim=1)
+        return tail, None if self.noise_gate is None else self.noise_gate(time)
+
+    def _predict(self, hidden: Tensor, x_t: Tensor, gate: Tensor | None) -> Tensor:
+        output = self.out(hidden)
+        return output if gate is None else output + x_t * gate
 
     def _mask(self, mask: Tensor, given: Tensor) -> Tensor:
         """Causal, blind to padding; the null text is one token. [b, 1, l + 4, l + 4]."""
@@ -152,9 +195,9 @@ class DiffusionPrior(nn.Module):
         z_t, states, mask = text
         known = torch.ones(len(z_t), dtype=torch.bool, device=z_t.device)
         network = classifier_free(
-            self,
-            (states, mask, z_t, known),
-            (states, mask, z_t, ~known),
+            self.continued,
+            self.remember(states, mask, z_t, known),
+            self.remember(states, mask, z_t, ~known) if guidance_scale != 1 else (),
             guidance_scale,
         )
         return denoiser(network, self.config.target, self.schedule, threshold=self.in_unit_ball)

@@ -8,11 +8,14 @@ convolutional.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from reference_model.config import UnetConfig
+from reference_model.layers import conv_of_enlarged, scaled_norm, silu
 from reference_model.transformer import attend, timestep_embedding
 
 
@@ -57,16 +60,15 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """Map [b, c, h, w] and emb [b, e] to [b, out, h', w']."""
-        h = self._resample(functional.silu(self.norm_1(x)))
-        h = self.conv_1(h)
-        time = self.emb(functional.silu(emb))[:, :, None, None]
+        h = silu(self.norm_1(x))
+        up = self.resample == "up"
+        h = conv_of_enlarged(self.conv_1, h) if up else self.conv_1(self._resample(h))
+        time = self.emb(functional.silu(emb))
         if self.scale_shift:
-            scale, shift = time.chunk(2, dim=1)
-            h = self.norm_2(h) * (1 + scale) + shift
+            h = scaled_norm(self.norm_2, h, *time.chunk(2, dim=1))
         else:
-            h = self.norm_2(h + time)
-        h = self.conv_2(functional.silu(h))
-        return self.skip(self._resample(x)) + h
+            h = self.norm_2(h + time[:, :, None, None])
+        return self.skip(self._resample(x)) + self.conv_2(silu(h))
 
     def _resample(self, x: Tensor) -> Tensor:
         if self.resample == "down":
@@ -88,14 +90,14 @@ class AttentionBlock(nn.Module):
         self.context_kv = nn.Linear(width, 2 * channels) if width else None
         self.out = _zero(nn.Linear(channels, channels))
 
-    def forward(self, x: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
-        """Map [b, c, h, w]; context [b, l, width], mask [b, l] True where a token is real."""
+    def forward(self, x: Tensor, context_kv: Tensor | None, mask: Tensor | None) -> Tensor:
+        """Map [b, c, h, w]; context_kv of `project`, mask [b, l] True where a token is real."""
         b, c, h, w = x.shape
         tokens = self.norm(x).flatten(2).transpose(1, 2)  # [b, hw, c]
         q, k, v = self._heads(self.qkv(tokens), 3)
         allowed = None
-        if self.context_kv is not None and context is not None:
-            context_k, context_v = self._heads(self.context_kv(context), 2)
+        if context_kv is not None:
+            context_k, context_v = context_kv.unbind(1)
             k, v = torch.cat([context_k, k], dim=2), torch.cat([context_v, v], dim=2)
             if mask is not None:
                 grid = torch.ones(b, h * w, dtype=torch.bool, device=x.device)
@@ -103,6 +105,12 @@ class AttentionBlock(nn.Module):
         y = attend(q, k, v, allowed)
         y = self.out(y.transpose(1, 2).reshape(b, h * w, c))
         return x + y.transpose(1, 2).reshape(b, c, h, w)
+
+    def project(self, context: Tensor) -> Tensor:
+        """Return keys and values of context [b, l, width] as one [b, 2, heads, l, c / heads]."""
+        if self.context_kv is None:
+            raise ValueError("this attention reads no context: its context_width is 0")
+        return self._heads(self.context_kv(context), 2).movedim(0, 1)
 
     def _heads(self, x: Tensor, parts: int) -> Tensor:
         """Split [b, l, parts * c] into ``parts`` tensors [b, heads, l, c / heads]."""
@@ -118,11 +126,11 @@ class Level(nn.Module):
         self.block, self.attention = block, attention
 
     def forward(
-        self, x: Tensor, emb: Tensor, context: Tensor | None, mask: Tensor | None
+        self, x: Tensor, emb: Tensor, context_kv: Tensor | None, mask: Tensor | None
     ) -> Tensor:
         """Map [b, c, h, w] to [b, out, h', w']."""
         x = self.block(x, emb)
-        return x if self.attention is None else self.attention(x, context, mask)
+        return x if self.attention is None else self.attention(x, context_kv, mask)
 
 
 class Unet(nn.Module):
@@ -192,6 +200,17 @@ class Unet(nn.Module):
                 levels.append(Level(double, None))
         return levels
 
+    def project_context(self, context: Tensor) -> tuple[Tensor, ...]:
+        """Return every attention's keys and values of context [b, l, context_width].
+
+        They depend on neither x_t nor t, so a sampler makes them once for all its steps.
+        """
+        if not self.config.context_width:
+            return ()
+        levels = (*self.down, *self.middle, *self.up)
+        found = (level.attention for level in levels if level.attention is not None)
+        return tuple(attention.project(context) for attention in found)
+
     def forward(
         self,
         x_t: Tensor,
@@ -199,6 +218,7 @@ class Unet(nn.Module):
         *,
         vector: Tensor | None = None,
         context: Tensor | None = None,
+        context_kv: Sequence[Tensor] | None = None,
         context_mask: Tensor | None = None,
         low: Tensor | None = None,
     ) -> Tensor:
@@ -209,10 +229,19 @@ class Unet(nn.Module):
             t: timesteps [b].
             vector: added to the timestep embedding [b, vector_width].
             context: tokens that attention also looks at [b, l, context_width].
+            context_kv: of `project_context`, in place of the context.
             context_mask: True where a context token is real [b, l].
             low: low-resolution picture on the stem's grid [b, condition_channels, h/patch,
                 w/patch].
         """
+        if context_kv is None:
+            context_kv = () if context is None else self.project_context(context)
+        left = list(context_kv)
+
+        def run(level: Level, h: Tensor) -> Tensor:
+            reads = left and level.attention is not None
+            return level(h, emb, left.pop(0) if reads else None, context_mask)
+
         emb = self.time(timestep_embedding(t, self.config.channels))
         if self.vector is not None and vector is not None:
             emb = emb + self.vector(vector)
@@ -220,15 +249,15 @@ class Unet(nn.Module):
         h = self.stem(h if low is None else torch.cat([h, low], dim=1))
         skips = [h]
         for level in self.down:
-            h = level(h, emb, context, context_mask)
+            h = run(level, h)
             skips.append(h)
         for level in self.middle:
-            h = level(h, emb, context, context_mask)
+            h = run(level, h)
         for level in self.up:
             takes_skip = level.block.resample == "none"
             h = torch.cat([h, skips.pop()], dim=1) if takes_skip else h
-            h = level(h, emb, context, context_mask)
-        h = self.out(functional.silu(self.out_norm(h)))
+            h = run(level, h)
+        h = self.out(silu(self.out_norm(h)))
         return functional.pixel_shuffle(h, self.config.patch)
 
 

@@ -33,8 +33,21 @@ class Upsampler(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, low: Tensor) -> Tensor:
         """Predict the target for x_t [b, 3, h, w] given low [b, 3, h/factor, w/factor]."""
-        output = self.unet(x_t, t, low=self._on_grid(low))
-        return output + self._enlarged(low) if self.config.residual else output
+        return self.from_prepared(x_t, t, *self.prepare(low))
+
+    def prepare(self, low: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return ``low`` on the stem's grid, and enlarged where the network adds to that.
+
+        Neither depends on x_t or t, so a sampler makes them once for all its steps.
+        """
+        return self._on_grid(low), self._enlarged(low) if self.config.residual else None
+
+    def from_prepared(
+        self, x_t: Tensor, t: Tensor, on_grid: Tensor, enlarged: Tensor | None
+    ) -> Tensor:
+        """Predict the target as `forward` does, given what `prepare` returned."""
+        output = self.unet(x_t, t, low=on_grid)
+        return output if enlarged is None else output + enlarged
 
     def _enlarged(self, low: Tensor) -> Tensor:
         factor = self.config.high_size // self.config.low_size
@@ -60,8 +73,9 @@ class Upsampler(nn.Module):
         factor = self.config.high_size // self.config.low_size
         height, width = low.shape[-2] * factor, low.shape[-1] * factor
         x_T = KeyedNoise(noise_keys, stage, low.device).draw(3, height, width)
+        prepared = self.prepare(low)
         denoise = denoiser(
-            lambda x_t, t: self(x_t, t, low),
+            lambda x_t, t: self.from_prepared(x_t, t, *prepared),
             self.config.target,
             self.schedule,
             clip_range=IMAGE_RANGE,

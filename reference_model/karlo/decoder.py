@@ -51,6 +51,17 @@ class KarloDecoder(nn.Module):
         """Predict eps and the variance's place [b, 6, h, w]."""
         return self.unet(x_t, t, vector=vector, context=context, context_mask=mask)
 
+    def from_projected(
+        self, x_t: Tensor, t: Tensor, vector: Tensor, mask: Tensor, *context_kv: Tensor
+    ) -> Tensor:
+        """Predict as `forward` does, given the context's keys and values."""
+        return self.unet(x_t, t, vector=vector, context_kv=context_kv, context_mask=mask)
+
+    def projected(self, z_i: Tensor, text: TextEncoding) -> tuple[Tensor, ...]:
+        """Return what `from_projected` reads: the same at every step, so made once."""
+        vector, context, mask = self.condition(z_i, text)
+        return vector, mask, *self.unet.project_context(context)
+
     def sample(  # noqa: PLR0913  (each is a setting of the stack)
         self,
         z_i: Tensor | None,
@@ -80,11 +91,11 @@ class KarloDecoder(nn.Module):
         shape = (3, self.config.image_size, self.config.image_size)
         null = self.null_z.expand(len(noise_keys), -1)
         conditions = (
-            self.condition(null if z_i is None else z_i, text.given),
-            self.condition(null, text.null),
+            self.projected(null if z_i is None else z_i, text.given),
+            self.projected(null, text.null) if guidance_scale != 1 else (),
         )
         denoise = steered(
-            self,
+            self.from_projected,
             conditions,
             guidance_scale,
             target="eps",

@@ -70,8 +70,11 @@ class KarloPrior(nn.Module):
         """Return the guided denoiser of these captions."""
         config, network = self.config.network, self.network
         known = torch.ones(len(text.given.z_t), dtype=torch.bool, device=network.z_mean.device)
-        conditions = [(states, mask, z_t, known) for z_t, states, mask in text]
-        guided = classifier_free(network, *conditions, guidance_scale)
+        encodings = text if guidance_scale != 1 else text[:1]
+        given, *null = (
+            network.remember(states, mask, z_t, known) for z_t, states, mask in encodings
+        )
+        guided = classifier_free(network.continued, given, null[0] if null else (), guidance_scale)
         return denoiser(guided, config.target, network.schedule, clip_range=self.config.clip_range)
 
     def _unscaled(self, x0: Tensor) -> Tensor:
