@@ -3,7 +3,11 @@
 import json
 
 import pytest
+from fake_model import FakeModel
+from run_fixtures import SUITE, TABLES
 
+from ablations.loading import load_suite
+from ablations.resolving import Choice, resolve
 from dalle2eval.prompts import FORMATS, file_name, load_prompts, read_prompt_file
 from dalle2eval.records import InputError
 
@@ -179,3 +183,45 @@ def test_signs_ask_for_words_and_sentences_in_three_cases():
         t for p in prompts for t in p.tags
     }
     assert all(p.facts["word"] in p.text for p in prompts)
+
+
+def suite_of(tmp_path, prompts):
+    text = SUITE.replace("prompts: {set: fake/ten, n: 10}", f"prompts: {prompts}")
+    text = text.replace("[fd_scenes, clip_score]", "[clip_score]").replace(", word: 256", "")
+    return make_plan_of(tmp_path / "s.yaml", text)
+
+
+def make_plan_of(path, text):
+    path.write_text(text.replace("showcase: {set: fake/shown, n: 1, size: 1024}\n", ""))
+    return resolve(
+        load_suite(str(path), ()),
+        FakeModel(),
+        load_prompts=load_prompts,
+        tables=TABLES,
+        choice=Choice(),
+        judged_by={"judge": "scenes", "weights": "1" * 64},
+    )
+
+
+def test_a_suite_asks_for_the_prompts_of_a_file_and_freezes_them(tmp_path):
+    path = write(tmp_path / "p.tsv", PARTI)
+    plan = suite_of(tmp_path, f"{{file: {path}, n: 1}}")
+    assert [p.text for p in plan.prompts] == ["bond"]
+    before = plan.fingerprint
+    write(path, PARTI.replace("bond", "bonds"))
+    assert suite_of(tmp_path, f"{{file: {path}, n: 1}}").fingerprint != before
+
+
+def test_a_suite_names_a_set_or_a_file_and_is_told_at_its_place(tmp_path):
+    path = write(tmp_path / "p.txt", "one\n")
+    for prompts, message in (
+        (f"{{file: {path}, set: fake/ten}}", "give either a set or a file of prompts"),
+        ("{n: 3}", "give either a set or a file of prompts"),
+        ("{set: fake/ten, format: text}", "format is of a file"),
+        (f"{{file: {path}, format: csv}}", 'no format "csv"'),
+        (f"{{file: {path}, n: 2}}", "has 1 prompts; 2 were asked for"),
+        (f"{{file: {path}x}}", "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=r"s\.yaml:3") as told:
+            suite_of(tmp_path, prompts)
+        assert message in str(told.value)

@@ -56,7 +56,13 @@ PROMPT_SETS: dict[str, PromptSet] = {
 
 
 def file_name(path: str, form: str | None = None) -> str:
-    """Return the name of the set that a file of prompts is."""
+    """Return the name of the set that a file of prompts is.
+
+    Raises:
+        InputError: there is no such format.
+    """
+    if form is not None and form not in FORMATS:
+        raise InputError(f'no format "{form[:40]}"{nearest(form, FORMATS)}')
     return f"{FILE}{form}:{path}" if form else f"{FILE}{path}"
 
 
