@@ -10,7 +10,8 @@ from dalle2eval.probes.studies import STUDIES
 from reports.probe_markdown import probe_markdown
 
 FOUND = {
-    "probe": "binding", "version": 1, "model": "<b>evil</b>", "summary": "s", "answer": "an *answer*",
+    "probe": "binding", "version": 1, "model": "<b>evil</b>", "summary": "s",
+    "answer": "an *answer*",
     "estimates": [
         {"metric": "binding.probe", "slice": "all", "value": 0.75, "low": 0.5, "high": 0.9, "n": 8,
          "num_unscored": 2, "reason": None},
@@ -23,7 +24,8 @@ FOUND = {
          "reason": None},
     ],
     "self_tests": [
-        {"judge": "j", "task": "t", "accuracy": 1.0, "low": 0.9, "high": 1.0, "n": 40, "floor": 0.9},
+        {"judge": "j", "task": "t", "accuracy": 1.0, "low": 0.9, "high": 1.0, "n": 40,
+         "floor": 0.9}
     ],
     "notes": ["a note"], "weights": "1" * 64, "prompts": None, "n": 2, "seeds": [0, 1],
     "judge": "scenes-judge@1", "detector": None, "settings": {"guidance_scale": 2.0},
@@ -76,9 +78,7 @@ def test_a_mistake_is_one_line_and_exit_2(tmp_path, capsys, options, message):
     assert not (tmp_path / "x").exists()
 
 
-def test_a_tiny_model_is_probed_end_to_end_and_a_second_call_gives_the_same_numbers(
-    tmp_path, capsys
-):
+def test_a_second_call_gives_the_same_numbers(tmp_path, capsys):
     command = ("probe", "prior-agreement", "--model", "tiny", "--n", "3", "--samples", "1", "--json",
                "--out", str(tmp_path / "x"), "--store", str(tmp_path / "s"))  # fmt: skip
     first = json.loads(call(capsys, *command).out)

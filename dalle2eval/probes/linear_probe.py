@@ -45,5 +45,6 @@ def fit(yes: Rows, no: Rows, *, ridge: float = RIDGE) -> Hyperplane:
     mean, scale = rows.mean(axis=0), rows.std(axis=0)
     scale = np.where(scale > 1e-12, scale, 1.0)  # noqa: PLR2004  (a constant says nothing)
     x = (rows - mean) / scale
-    normal = np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ labels)
+    # (XᵀX + λ)⁻¹Xᵀy = Xᵀ(XXᵀ + λ)⁻¹y: the system is of the pictures, not of the dimensions.
+    normal = x.T @ np.linalg.solve(x @ x.T + ridge * np.eye(len(x)), labels)
     return Hyperplane(normal, mean, scale)
