@@ -106,7 +106,9 @@ class PromptChoice(_Part):
     @property
     def source(self) -> str:
         """Return what `dalle2eval.prompts.load_prompts` calls it."""
-        return self.set if self.file is None else file_name(self.file, self.format)  # type: ignore[return-value]
+        if self.file is not None:
+            return file_name(self.file, self.format)
+        return self.set or ""  # a set is there where no file is
 
     @property
     def field(self) -> str:

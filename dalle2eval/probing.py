@@ -167,6 +167,8 @@ def _numbers(request: ProbeRequest, study: Study) -> tuple[int, int]:
             raise InputError(f"{option} is {value}; expected 1 or more")
     if n * samples > MOST_PICTURES:
         raise InputError(f"{n} x {samples} pictures are asked for, at most {MOST_PICTURES}")
+    if study.most is not None and n > study.most:
+        raise InputError(f"--n is {n}; {study.name} has {study.most} of its own")
     if request.size is not None and request.size not in SIZES:
         raise InputError(f"--size is {request.size}; allowed: {', '.join(map(str, SIZES))}")
     return n, samples

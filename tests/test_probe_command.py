@@ -59,6 +59,7 @@ def test_every_probe_is_listed_and_described_with_what_it_needs(capsys):
         (["binding", "--prompts", "scenes/quick"], "brings its own pictures"),
         (["binding", "--n", "0"], "--n is 0"),
         (["binding", "--n", "99999", "--samples", "9"], "at most 100000"),
+        (["binding", "--n", "9"], "--n is 9; binding has 8 of its own"),
         (["composition", "--prompts", "scenes/quik"], 'no file "scenes/quik"'),
         (["composition", "--size", "100"], "--size is 100; allowed: 64, 256, 1024"),
         (["composition", "--set", "guidance=1"], "guidance"),
@@ -79,8 +80,9 @@ def test_a_mistake_is_one_line_and_exit_2(tmp_path, capsys, options, message):
 
 
 def test_a_second_call_gives_the_same_numbers(tmp_path, capsys):
-    command = ("probe", "prior-agreement", "--model", "tiny", "--n", "3", "--samples", "1", "--json",
-               "--out", str(tmp_path / "x"), "--store", str(tmp_path / "s"))  # fmt: skip
+    places = ("--out", str(tmp_path / "x"), "--store", str(tmp_path / "s"))
+    command = ("probe", "prior-agreement", "--model", "tiny", "--n", "3", "--samples", "1")
+    command = (*command, "--json", *places)
     first = json.loads(call(capsys, *command).out)
     again = json.loads(call(capsys, *command).out)
     assert first["estimates"] == again["estimates"]
@@ -88,6 +90,6 @@ def test_a_second_call_gives_the_same_numbers(tmp_path, capsys):
         f"prior.{name}" for name in ("true", "decoded", "ceiling", "floor", "text")
     }
     assert (tmp_path / "x" / "probe.md").read_text().startswith("# prior-agreement: tiny")
-    other = call(capsys, *command[:5], "2", *command[6:])
+    other = call(capsys, *(("2" if word == "3" else word) for word in command))
     assert other.code == 2
     assert "holds an answer of other n; choose another --out" in other.err

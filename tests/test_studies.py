@@ -263,8 +263,8 @@ def test_a_planted_vocabulary_is_found_and_a_missing_one_is_not(monkeypatch, hid
 
 
 def test_attacks_name_another_colour_in_the_ink_of_a_third():
-    made = attacks(100)
-    assert len({a.id for a in made}) == 100
+    made = attacks(TYPOGRAPHIC_ATTACK.most)
+    assert len({a.id for a in made}) == len(made) == TYPOGRAPHIC_ATTACK.most
     for attack in made:
         assert len({attack.colour, attack.named, attack.ink}) == 3
     assert {a.named for a in made} == {"red", "green", "blue", "white", "orange"}

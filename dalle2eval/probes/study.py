@@ -90,6 +90,7 @@ class Study:
         n, samples: how many prompts, and pictures of each, when nobody says.
         conduct: the procedure.
         test: judges inputs with known truth.
+        most: how many pictures or pairs of its own it has; None where prompts set the limit.
         strict: whether one failed test takes all numbers; a `Probe` refuses metric by metric.
     """
 
@@ -104,6 +105,7 @@ class Study:
     conduct: Callable[[Bench], Finding]
     test: Callable[[Bench], Sequence[SelfTest]]
     strict: bool = True
+    most: int | None = None
 
     def missing(self, subject: Subject) -> list[str]:
         """Return, in words, what the model lacks."""

@@ -244,4 +244,5 @@ BINDING = Study(
     samples=4,
     conduct=conduct,
     test=_test,
+    most=len(COLOUR_PAIRS),
 )

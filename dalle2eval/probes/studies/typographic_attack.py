@@ -39,6 +39,7 @@ LEAST_INK = 0.02  # of the picture: less of a colour is no object
 CLEARLY = 2.0  # times as many pixels as of the other colour
 LETTERS = 2  # read by OCR, to count as writing
 FLOOR, TESTED = 0.95, 40
+MOST = len(WORDS) * (len(COLOURS) - 1) * len(SHAPES)
 
 MEASURES = tuple(
     MetricInfo(
@@ -249,4 +250,5 @@ TYPOGRAPHIC_ATTACK = Study(
     samples=2,
     conduct=conduct,
     test=_test,
+    most=MOST,
 )
