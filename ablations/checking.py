@@ -112,7 +112,7 @@ def check_sizes(
     suite = loaded.suite
     for tag in suite.sizes:
         if tag != ALL and tag not in tags:
-            message = f'no prompt of {suite.prompts.set} is in a slice "{tag}"'
+            message = f'no prompt of {suite.prompts.source} is in a slice "{tag}"'
             raise loaded.document.error(("sizes", tag), message + nearest(tag, [ALL, *tags]))
     asked: list[tuple[Path, int]] = [(("sizes", tag), size) for tag, size in suite.sizes.items()]
     if suite.showcase is not None:

@@ -54,7 +54,7 @@ def _arms(loaded: LoadedSuite, plan: Plan) -> str:
 def _prompts(loaded: LoadedSuite, plan: Plan, load_prompts: PromptLoader) -> str:
     wanted = loaded.suite.prompts
     with at(loaded, ("prompts", "n")):
-        whole = wanted.n or len(load_prompts(wanted.set, None))
+        whole = wanted.n or len(load_prompts(wanted.source, None))
     scored = sum(is_scored(prompt) for prompt in plan.prompts)
     if scored >= whole:
         return ""

@@ -28,6 +28,7 @@ from ablations.units import Unit, in_order
 from ablations.workshop import Judge
 from dalle2eval.models import MODEL, ChecksSamples, is_ours
 from dalle2eval.records import ArmSpec, InputError, Plan, Prompt, SampleKey
+from dalle2eval.scenes.grammar import is_scene
 
 SHARD = 16
 JUDGED_SIZE = 64  # pixels: what the judge and the reader look at
@@ -267,7 +268,7 @@ def _memory(judges: Judges) -> dict[str, tuple[Unit, ...]]:
 def _references(plan: Plan, judges: Judges) -> Iterator[Unit]:
     for prompts, keys in _batches(list(_reference_pairs(plan))):
         for prompt in prompts:
-            if prompt.facts is None:
+            if not is_scene(prompt.facts):
                 raise InputError(
                     f"distances need real pictures; the scene of prompt {prompt.id!r} is not known"
                 )

@@ -95,7 +95,7 @@ def resolve(
     check_expectation(loaded, tables, expanded)
     check_drawable(loaded, planner, arms, place)
     prompts = _all_prompts(loaded, load_prompts, choice.limit)
-    tags = {tag for prompt in load_prompts(suite.prompts.set, None) for tag in prompt.tags}
+    tags = {tag for prompt in load_prompts(suite.prompts.source, None) for tag in prompt.tags}
     check_sizes(loaded, lambda size: planner.plan_stages(arms[0].settings, size), tags)
     check_effects(loaded, planner, expanded, place)
     return Plan(
@@ -143,10 +143,10 @@ def _all_prompts(
     """Return the prompts that are scored, then those of the showcase, known by their tag."""
     choice, showcase = loaded.suite.prompts, loaded.suite.showcase
     n = choice.n if limit is None else min(limit, choice.n or limit)
-    with at(loaded, ("prompts", "set")):
-        load_prompts(choice.set, 1)
+    with at(loaded, ("prompts", choice.field)):
+        load_prompts(choice.source, 1)
     with at(loaded, ("prompts", "n")):
-        scored = load_prompts(choice.set, n)
+        scored = load_prompts(choice.source, n)
     if showcase is None:
         return scored
     with at(loaded, ("showcase", "set")):

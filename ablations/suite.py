@@ -19,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from dalle2eval.prompts import file_name
+
 Size = Literal[64, 256, 1024]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 _EXPECTED = r"^([\w.]+): (.+) (?:better|worse|higher|lower) than (.+)$"
@@ -83,10 +85,35 @@ class ModelChoice(BaseModel):
 
 
 class PromptChoice(_Part):
-    """A prompt set and how many of its prompts."""
+    """A prompt set, or a file of prompts, and how many of its prompts.
 
-    set: Line
+    ``format`` is one of `dalle2eval.prompts.FORMATS`, for a file whose name does not tell it.
+    """
+
+    set: Line | None = None
+    file: Line | None = None
+    format: Line | None = None
     n: int | None = Field(default=None, ge=1, le=100_000)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> PromptChoice:
+        if (self.set is None) == (self.file is None):
+            raise ValueError("give either a set or a file of prompts")
+        if self.format is not None and self.file is None:
+            raise ValueError("format is of a file; a set has none")
+        return self
+
+    @property
+    def source(self) -> str:
+        """Return what `dalle2eval.prompts.load_prompts` calls it."""
+        if self.file is not None:
+            return file_name(self.file, self.format)
+        return self.set or ""  # a set is there where no file is
+
+    @property
+    def field(self) -> str:
+        """Return the key that names it, for messages."""
+        return "set" if self.file is None else "file"
 
 
 class Showcase(_Part):

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dalle2eval.api import plan, report, run, sample
     from dalle2eval.comparing import compare
+    from dalle2eval.probing import probe
     from dalle2eval.scoring import score
     from dalle2eval.training import train
 
-__all__ = ["compare", "plan", "report", "run", "sample", "score", "train"]
+__all__ = ["compare", "plan", "probe", "report", "run", "sample", "score", "train"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the front door when one of its functions is first asked for (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'dalle2eval' has no attribute {name!r}")
-    from dalle2eval import api, comparing, scoring, training
+    from dalle2eval import api, comparing, probing, scoring, training
 
-    rooms = {"score": scoring, "compare": comparing, "train": training}
+    rooms = {"score": scoring, "compare": comparing, "probe": probing, "train": training}
     return getattr(rooms.get(name, api), name)

@@ -16,6 +16,7 @@ from dalle2eval.commands import (
     drawing,
     gating,
     looking,
+    probing,
     running,
     scoring,
     training,
@@ -39,6 +40,7 @@ COMMANDS = {
     "plan": running.plan,
     "power": running.power,
     "sample": drawing.sample,
+    "probe": probing.probe,
     "score": scoring.score,
     "report": scoring.report,
     "compare": comparing.compare,
@@ -55,6 +57,7 @@ LEFT_BEHIND = {
     "run": "what was made is kept; the same command goes on from it",
     "score": "what was measured is kept; the same command goes on from it",
     "sample": "finished pictures are in the --out folder",
+    "probe": "what was drawn is kept; the same command goes on from it",
     "train": "the same command goes on from the last checkpoint",
     **dict.fromkeys(("plan", "power", "list", "describe", "doctor"), UNCHANGED),
 }

@@ -53,16 +53,9 @@ def _metrics() -> dict[str, dict[str, Any]]:
 
 
 def _probes() -> dict[str, dict[str, Any]]:
-    from dalle2eval.probes import PROBES
+    from dalle2eval.probing import describe_studies
 
-    return {
-        name: {
-            "summary": probe.summary,
-            "metrics": list(probe.metrics),
-            "image_size": probe.image_size,
-        }
-        for name, probe in PROBES.items()
-    }
+    return describe_studies()
 
 
 def _models() -> dict[str, dict[str, Any]]:

@@ -86,6 +86,26 @@ class TextToImage(Protocol):
         """Return images as uint8 [n, size, size, 3], one per (prompt, seed) pair."""
 
 
+@runtime_checkable
+class SeesPictures(Protocol):
+    """What a model offers besides `TextToImage` when it has an image encoder of its own.
+
+    Its z_i is what the stage that draws reads: a model whose chain begins with a stage of vectors
+    (``image_size`` None) draws from any z_i that is given to the next stage as ``previous``, with
+    an empty prompt for no caption.
+    """
+
+    @property
+    def sees_pictures(self) -> bool:
+        """Say whether the encoder is there: some weights have only the text side."""
+
+    def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return z_i [n, d], unit length, of pictures uint8 [n, h, w, 3]."""
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return z_t [n, d], unit length, in the same space."""
+
+
 class ImageEmbedder(Protocol):
     """Turns images into features."""
 

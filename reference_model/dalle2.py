@@ -129,6 +129,30 @@ class DALLE2:
                 return self._decode(stage, prompts, noise_keys, previous)
             return self._upsample(stage, noise_keys, previous)
 
+    @property
+    def sees_pictures(self) -> bool:
+        """Say whether these weights have an image encoder (Karlo's have only the text side)."""
+        return self.manifest.part("clip").kind == "clip"
+
+    def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return z_i [n, d], unit length, of pictures uint8 [n, h, w, 3]."""
+        import torch
+
+        from reference_model.clip import to_model_range
+
+        clip = self.network("clip")
+        with torch.inference_mode():
+            shards = (images[k : k + BATCH] for k in range(0, len(images), BATCH))
+            rows = [clip.encode_images(to_model_range(part, self.device)) for part in shards]
+            return torch.cat(rows).float().cpu().numpy()
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return z_t [n, d], unit length, in the space of z_i."""
+        import torch
+
+        with torch.inference_mode():
+            return self.network("clip").encode_text(list(texts)).z_t.float().cpu().numpy()
+
     def generate(
         self,
         prompts: Sequence[str],

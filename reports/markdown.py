@@ -25,7 +25,7 @@ _SPECIAL = re.compile(r"([\\`*#|~<&]|(?<=\])[(\[:]|(?<![A-Za-z0-9])_|_(?![A-Za-z
 def markdown(run: RunRecord) -> str:
     """Return the whole summary."""
     parts = [
-        f"# {_text(run.plan.question)}",
+        f"# {plain(run.plan.question)}",
         *_answer(answer(run)),
         *(part for table in arm_tables(run) for part in _table(table)),
         *_flips(run),
@@ -39,22 +39,22 @@ def markdown(run: RunRecord) -> str:
 
 
 def _answer(words: Answer) -> list[str]:
-    parts = [f"**{_text(words.headline)}**", _list(words.supporting)]
+    parts = [f"**{plain(words.headline)}**", _list(words.supporting)]
     if words.finding:
         found = words.finding
         parts.append(
-            f"> Finding: “{_text(found.says)}” ({_text(found.source)}). "
-            f"This run: **{found.verdict}**; {_text(found.because)}."
+            f"> Finding: “{plain(found.says)}” ({plain(found.source)}). "
+            f"This run: **{found.verdict}**; {plain(found.because)}."
         )
-    return [part for part in (*parts, _text(words.explains)) if part]
+    return [part for part in (*parts, plain(words.explains)) if part]
 
 
 def _table(table: ArmTable) -> list[str]:
-    head = ["arm", *(f"{_text(c.title)} {_arrow(c)}{_unit(c)}".rstrip() for c in table.columns)]
-    rows = [[_text(row.name), *(_cell(cell) for cell in row.cells)] for row in table.rows]
+    head = ["arm", *(f"{plain(c.title)} {_arrow(c)}{_unit(c)}".rstrip() for c in table.columns)]
+    rows = [[plain(row.name), *(_cell(cell) for cell in row.cells)] for row in table.rows]
     lines = [_line(head), _line(["---"] * len(head)), *map(_line, rows)]
-    notes = [f"({letter}) {_text(text)}" for letter, text in table.footnotes]
-    return [f"## {_text(table.title)}", "\n".join(lines), *notes]
+    notes = [f"({letter}) {plain(text)}" for letter, text in table.footnotes]
+    return [f"## {plain(table.title)}", "\n".join(lines), *notes]
 
 
 def _flips(run: RunRecord) -> list[str]:
@@ -64,9 +64,9 @@ def _flips(run: RunRecord) -> list[str]:
     parts = ["## Flips"]
     for found in find_flips(run):
         counts = f"{found.told(LOST)}, {found.told(WON)}, of {found.n} judged on both sides"
-        parts.append(f"**{_text(found.title)}** ({found.metric}): {_text(counts)}.")
+        parts.append(f"**{plain(found.title)}** ({found.metric}): {plain(counts)}.")
         parts += [
-            f"{_text(found.told(way))}:\n\n{_list(lines)}"
+            f"{plain(found.told(way))}:\n\n{_list(lines)}"
             for way in (LOST, WON)
             if (lines := _flip_lines(run, found, way))
         ]
@@ -89,7 +89,7 @@ def _arrow(column: Column) -> str:
 
 
 def _unit(column: Column) -> str:
-    return f" ({_text(column.unit)})" if column.unit else ""
+    return f" ({plain(column.unit)})" if column.unit else ""
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -98,7 +98,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def _cell(cell: Cell) -> str:
     if not cell.value:
-        return f"not known: {_text(cell.reason or '')}"
+        return f"not known: {plain(cell.reason or '')}"
     value = f"**{cell.value}**" if cell.best else cell.value
     letters = "".join(f" ({letter})" for letter in cell.footnotes)
     parts = [f"{value}{letters} {cell.interval}, n {cell.n}"]
@@ -117,7 +117,7 @@ def _people(study: PeopleStudy) -> list[str]:
         strengths = ", ".join(f"{each.arm} {each.text}" for each in study.strengths)
         lines.append(f"Strengths in Elo points: {strengths}.")
     lines.append(f"Agreement of {study.voters} voters (alpha): {study.agreement_text}.")
-    return [f"## What people preferred: {_text(study.asks)}", _list([*lines, *study.notes])]
+    return [f"## What people preferred: {plain(study.asks)}", _list([*lines, *study.notes])]
 
 
 def _facts(run: RunRecord) -> list[str]:
@@ -130,8 +130,9 @@ def _facts(run: RunRecord) -> list[str]:
 
 
 def _list(texts: Sequence[str]) -> str:
-    return "\n".join(f"- {_text(text)}" for text in texts)
+    return "\n".join(f"- {plain(text)}" for text in texts)
 
 
-def _text(text: str) -> str:
+def plain(text: str) -> str:
+    """Return a text on one line in which no Markdown or HTML takes effect."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

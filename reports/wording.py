@@ -33,6 +33,17 @@ _PASS = {
         "both objects present, each in its own shape and colour",
     ),
     "composition.readable": ("Readable", "readable", "the exact reader could read the picture"),
+    "geneval.single_object": ("Single object", "object", "the object is there"),
+    "geneval.two_objects": ("Two objects", "objects", "both are there, in whatever colours"),
+    "geneval.counting": ("Counting", "count", "exactly so many of the object are there"),
+    "geneval.colours": ("Colours", "colour", "the object is there in its colour"),
+    "geneval.position": ("Position", "position", "both objects are there and stand as asked"),
+    "geneval.colour_attribution": (
+        "Colour attribution",
+        "attribution",
+        "both objects are there, each in its own colour",
+    ),
+    "geneval.binding": ("Binding of attributes", "binding", "both are there as described"),
     "text.exact": ("Word exact", "OCR", "OCR reads exactly the word asked for"),
     "text.reader_exact": (
         "Word exact (reader)",
@@ -56,7 +67,11 @@ _FAMILIES = {
     "coverage_": ("Coverage", "real images with a generated one beside them, by {} features"),
     "vendi_": ("Vendi score", "effective number of different pictures over {} features"),
 }
-PROBES = {"composition": "Composition", "text": "Text rendering"}
+PROBES = {
+    "composition": "Composition",
+    "geneval": "GenEval's tasks",
+    "text": "Text rendering",
+}
 
 
 def wording(metric: str) -> Wording:

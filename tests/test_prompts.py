@@ -11,7 +11,7 @@ from dalle2eval.records import InputError
 from dalle2eval.scenes.grammar import is_held_out, parse, scene_from_facts
 
 
-@pytest.mark.parametrize("name", PROMPT_SETS)
+@pytest.mark.parametrize("name", [name for name in PROMPT_SETS if name.startswith("scenes/")])
 def test_facts_say_what_the_text_says(name):
     for prompt in load_prompts(name):
         scene = parse(prompt.text)

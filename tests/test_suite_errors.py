@@ -21,7 +21,7 @@ def refusal(tmp_path, text, *overrides, **choice):
     [
         ("metrics:", "metriks:", 's.yaml:11:1: no field "metriks"; did you mean "metrics"?'),
         ("n: 10", "n: ten", "s.yaml:3:26: prompts.n: input should be a valid integer, got 'ten'"),
-        ("n: 10", "m: 10", 's.yaml:3:26: no field "prompts.m"; allowed: n, set'),
+        ("n: 10", "m: 10", 's.yaml:3:26: no field "prompts.m"; allowed: file, format, n, set'),
         ("word: 256", "word: 255", "s.yaml:5:18: sizes.word: input should be 64, 256 or 1024"),
         ("  eps:", "  prior:", "s.yaml:9:3: 'prior' is given twice (first in line 8)"),
         ("  eps:", "  ../eps:", "s.yaml:9:3: an arm's name is of letters, digits"),

@@ -181,6 +181,13 @@ _SINGLE = [
         "composition.binding", "Two-object prompts: both present, each in its shape and colour."
     ),
     _pass_fail("composition.readable", "The exact reader could read the picture."),
+    _pass_fail("geneval.single_object", "The object is there."),
+    _pass_fail("geneval.two_objects", "Both objects are there, in whatever colours."),
+    _pass_fail("geneval.counting", "Exactly so many of the object are there."),
+    _pass_fail("geneval.colours", "The object is there in its colour."),
+    _pass_fail("geneval.position", "Both objects are there and stand as asked."),
+    _pass_fail("geneval.colour_attribution", "Both objects are there, each in its own colour."),
+    _pass_fail("geneval.binding", "Both things are there as described (T2I-CompBench; detector)."),
     _pass_fail("text.reader_exact", "The exact reader finds the word that the prompt asks for."),
     MetricInfo(
         name="text.exact",

@@ -187,6 +187,25 @@ class StagedClass:
             answer = self._model.generate(prompts, seeds, size=size, **settings)
         return np.stack(as_pictures(list(answer), len(prompts), self.name))
 
+    @property
+    def sees_pictures(self) -> bool:
+        """Say whether the class offers an image encoder (`protocols.SeesPictures`)."""
+        return bool(getattr(self._model, "sees_pictures", False))
+
+    def encode_images(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return the class's own z_i [n, d] of pictures uint8 [n, h, w, 3]."""
+        model: Any = self._model
+        with _told(self.name):
+            rows = np.asarray(model.encode_images(images))
+        return self._vectors(rows, len(images), "encode_images")
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[Any]:
+        """Return the class's own z_t [n, d] of texts."""
+        model: Any = self._model
+        with _told(self.name):
+            rows = np.asarray(model.encode_texts(texts))
+        return self._vectors(rows, len(texts), "encode_texts")
+
     def _vectors(self, rows: NDArray[Any], n: int, stage: str) -> NDArray[Any]:
         if rows.ndim != 2 or len(rows) != n:  # noqa: PLR2004
             raise WrongAnswer(f"{self.name}: stage {stage} gave {rows.shape}; expected [{n}, d]")

@@ -30,6 +30,7 @@ from dalle2eval.probes.probe import Probe, self_test
 from dalle2eval.probes.reader_selftest import reader_self_test
 from dalle2eval.probes.tesseract import read_by_tesseract, tesseract_version
 from dalle2eval.records import Prompt, SampleKey, Score, SelfTest
+from dalle2eval.scenes.grammar import is_scene
 from dalle2eval.scenes.reader import read
 from dalle2eval.scenes.renderer import draw
 from dalle2eval.scenes.selftest import FIRST_SEED, sample_scenes
@@ -59,7 +60,8 @@ def grade(image: NDArray[np.uint8], prompt: Prompt, key: SampleKey) -> tuple[Sco
     if min(image.shape[:2]) < OCR_SIZE:
         detail["enlarged_from"] = min(image.shape[:2])
     scores = (Score(key=key, metric=m, value=v, detail=detail) for m, v in values.items())
-    return (*scores, _by_reader(image, word, key))
+    # Only the procedural world's words are drawn in the letters that the scene reader knows.
+    return (*scores, _by_reader(image, word, key)) if is_scene(prompt.facts) else tuple(scores)
 
 
 def _by_reader(image: NDArray[np.uint8], word: str, key: SampleKey) -> Score:

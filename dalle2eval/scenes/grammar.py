@@ -98,6 +98,11 @@ def facts(scene: Scene) -> dict[str, Any]:
     }
 
 
+def is_scene(data: Mapping[str, Any] | None) -> bool:
+    """Say whether a prompt's facts are those of a scene of this world."""
+    return data is not None and "objects" in data
+
+
 def scene_from_facts(data: Mapping[str, Any]) -> Scene:
     """Rebuild the scene from `facts`."""
     return Scene(
