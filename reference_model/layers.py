@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-WORTH_FOLDING = 256  # pixels of a batch; for fewer, adding the weights costs what it saves
+WORTH_FOLDING = 256  # pixels of a picture; for fewer, adding the weights costs what it saves
 
 
 def scaled_norm(norm: nn.GroupNorm, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ def conv_of_enlarged(conv: nn.Conv2d, x: Tensor) -> Tensor:
     picture by 4 products an output.
     """
     b, _, h, w = x.shape
-    few = b * h * w < WORTH_FOLDING
+    few = h * w < WORTH_FOLDING  # not of the batch, for a picture's bits must not depend on it
     if few or torch.is_grad_enabled() or x.device.type != "cpu":
         return conv(functional.interpolate(x, scale_factor=2.0, mode="nearest"))
     out = len(conv.weight)
