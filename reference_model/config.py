@@ -165,6 +165,21 @@ class UpsamplerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoisePowerConfig:
+    """What a measured noise power belongs to (Analytic-DPM).
+
+    Attributes:
+        of: identity of the part whose eps_hat was measured; no other part may be sampled with it.
+        num_timesteps: of that part.
+        num_samples: training samples that the mean at each timestep is over.
+    """
+
+    of: str
+    num_timesteps: int
+    num_samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackConfig:
     """All stages of one preset.
 

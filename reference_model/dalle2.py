@@ -16,12 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference_model import stages as planning
-from reference_model.config import (
-    ClipConfig,
-    DecoderConfig,
-    PriorConfig,
-    UpsamplerConfig,
-)
+from reference_model.loading import load_network
 from reference_model.manifest import Manifest, read_manifest
 from reference_model.settings import defaults_of, ends, resolve, unsaid
 from reference_model.stages import Stage
@@ -30,6 +25,7 @@ from reference_model.timesteps import Steps, shifted
 if TYPE_CHECKING:
     from torch import nn
 
+    from reference_model.diffusion.samplers import Sampler
     from reference_model.diffusion.steering import Steering
     from reference_model.diffusion.targets import Denoiser
 
@@ -185,7 +181,7 @@ class DALLE2:
             steps=stage.settings["prior_steps"],
             guidance_scale=stage.settings["prior_guidance_scale"],
             candidates=stage.settings["prior_candidates"],
-            sampler=self._setting(stage, "prior_sampler"),
+            sampler=self._sampler(stage, "prior", planning.prior_part(stage.settings)),
         )
         return z_i.float().cpu().numpy()
 
@@ -216,7 +212,7 @@ class DALLE2:
             noise_keys,
             steps=self._steps(stage, decoder),
             guidance_scale=stage.settings["guidance_scale"],
-            sampler=self._setting(stage, "decoder_sampler"),
+            sampler=self._sampler(stage, "decoder", "decoder"),
             eta=stage.settings["decoder_eta"],
             steering=self._steering(stage, prompts),
         )
@@ -228,6 +224,15 @@ class DALLE2:
             return stage.settings["decoder_steps"]
         steps, shift = stage.settings["decoder_steps"], self._setting(stage, "decoder_shift")
         return steps if shift == 1 else shifted(decoder.schedule.num_timesteps, steps, shift)
+
+    def _sampler(self, stage: Stage, prefix: str, part: str) -> str | Sampler:
+        """Return a stage's sampler: its name, or itself where it has to know more than that."""
+        name: str = self._setting(stage, f"{prefix}_sampler")
+        if name != "analytic-dpm":
+            return name
+        from reference_model.diffusion.samplers import analytic
+
+        return analytic(self.network(planning.noise_power_part(part)).table())
 
     def _setting(self, stage: Stage, name: str) -> Any:
         """Return a setting that the stage names only where it is not at its default."""
@@ -299,39 +304,3 @@ class DALLE2:
             with torch.inference_mode(mode=False):
                 self._networks[part] = load_network(self.manifest, part, device=self.device)
         return self._networks[part]
-
-
-def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
-    """Build one part's network and load its weights, checked by hash.
-
-    Raises:
-        CheckpointError: the part is missing, damaged, or of a kind that is not known here.
-    """
-    from reference_model.checkpoint import load_part
-    from reference_model.clip import Clip
-    from reference_model.decoder import Decoder
-    from reference_model.karlo.config import (
-        KarloDecoderConfig,
-        KarloPriorConfig,
-        KarloTextConfig,
-        KarloUpsamplerConfig,
-    )
-    from reference_model.karlo.decoder import KarloDecoder
-    from reference_model.karlo.prior import KarloPrior
-    from reference_model.karlo.text import KarloText
-    from reference_model.karlo.upsampler import KarloUpsampler
-    from reference_model.prior import DiffusionPrior
-    from reference_model.upsamplers import Upsampler
-
-    kinds = {
-        "karlo-text": (KarloText, KarloTextConfig),
-        "karlo-prior": (KarloPrior, KarloPriorConfig),
-        "karlo-decoder": (KarloDecoder, KarloDecoderConfig),
-        "karlo-upsampler": (KarloUpsampler, KarloUpsamplerConfig),
-        "clip": (Clip, ClipConfig),
-        "prior": (DiffusionPrior, PriorConfig),
-        "decoder": (Decoder, DecoderConfig),
-        "upsampler": (Upsampler, UpsamplerConfig),
-    }
-    build, config = kinds[manifest.part(part).kind]
-    return load_part(manifest, part, build, config, device=device)

@@ -94,8 +94,9 @@ SETTINGS: dict[str, Knob] = {
     "prior_steps": Number(default=25, low=1, high=1000, means="sampler steps of the prior"),
     "prior_sampler": Choice(
         default="ddim",
-        allowed=("ddim", "ddpm", "dpm-solver++2m", "heun"),
-        means="of the prior (Karlo's weights: ddpm); heun makes 2 steps - 1 network calls",
+        allowed=("ddim", "ddpm", "analytic-dpm", "dpm-solver++2m", "heun"),
+        means="of the prior (Karlo's weights: ddpm); heun makes 2 steps - 1 network calls, "
+        "analytic-dpm (the paper's) needs the part prior-noise-power",
     ),
     "prior_guidance_scale": Number(
         default=1.0, low=0.0, high=20.0, means="1 = off, as in the paper (§5.5)"
@@ -144,8 +145,9 @@ SETTINGS: dict[str, Knob] = {
     ),
     "decoder_sampler": Choice(
         default="ddim",
-        allowed=("ddim", "ddpm", "ddpm-learned", "dpm-solver++2m", "heun"),
-        means="of the decoder (Karlo's weights: ddpm-learned); heun makes 2 steps - 1 calls",
+        allowed=("ddim", "ddpm", "ddpm-learned", "analytic-dpm", "dpm-solver++2m", "heun"),
+        means="of the decoder (Karlo's weights: ddpm-learned); heun makes 2 steps - 1 calls, "
+        "analytic-dpm needs the part decoder-noise-power",
     ),
     "decoder_eta": Number(
         default=0.0, low=0.0, high=1.0, means="share of fresh noise, with sampler ddim"

@@ -50,14 +50,15 @@ def conditioning_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage
             seconds_per_image=0.001,
             image_size=None,
         )
-    part = manifest.part(prior_part(settings))
+    name = prior_part(settings)
+    part = manifest.part(name)
     used = ("conditioning", "prior", "prior_steps", "prior_guidance_scale", "prior_candidates")
     calls = _network_calls("prior", settings, part) * settings["prior_candidates"]
     return Stage(
         name="conditioning",
         settings={name: settings[name] for name in used}
         | _changed(manifest, settings, "prior_sampler"),
-        weights=f"{clip}+{part.identity}",
+        weights=f"{clip}+{part.identity}{_measured(manifest, 'prior', name, settings)}",
         forward_passes=1 + calls,
         seconds_per_image=0.0008 * calls,
         image_size=None,
@@ -67,6 +68,30 @@ def conditioning_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage
 def prior_part(settings: Mapping[str, Any]) -> str:
     """Return which part of the weights is the chosen prior."""
     return {"x0": "prior", "eps": "prior-eps"}[settings["prior"]]
+
+
+def noise_power_part(part: str) -> str:
+    """Return the name of the part that holds the measured noise power of another."""
+    return f"{part}-noise-power"
+
+
+def _measured(manifest: Manifest, stage: str, name: str, settings: Mapping[str, Any]) -> str:
+    """Return the identity of what a stage's sampler has to know of its network, after a "+".
+
+    Raises:
+        ValueError: it is Analytic-DPM, and nothing was measured, or it was of other weights.
+    """
+    if settings[f"{stage}_sampler"] != "analytic-dpm":
+        return ""
+    power = noise_power_part(name)
+    wanted = f"{stage}_sampler is 'analytic-dpm', and weights {manifest.name!r}"
+    advice = f"train the stage {power} (it measures), or take ddpm"
+    if power not in manifest.parts:
+        raise ValueError(f"{wanted} have no part {power!r}; {advice}")
+    measured = manifest.part(power)
+    if measured.config.get("of") != manifest.part(name).identity:
+        raise ValueError(f"{wanted} have a {power} of another {name}; {advice}")
+    return f"+{measured.identity}"
 
 
 def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
@@ -85,7 +110,9 @@ def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
         name="decoder",
         # Without z_i the decoder must be told so: zeros are not the null embedding.
         settings={**chosen, "null_z": settings["conditioning"] == "caption"},
-        weights=_clip_of_the_decoder(manifest, part, settings) + part.identity,
+        weights=_clip_of_the_decoder(manifest, part, settings)
+        + part.identity
+        + _measured(manifest, "decoder", "decoder", settings),
         forward_passes=calls + steered,
         seconds_per_image=0.007 * calls * _pictures_a_call(settings) + 0.003 * steered,
         image_size=part.config["image_size"],
