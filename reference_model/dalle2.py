@@ -174,16 +174,22 @@ class DALLE2:
             )
         if kind == "text-embedding":
             return self.network("clip").encode_text(prompts).z_t.float().cpu().numpy()
-        prior = self.network(planning.prior_part(stage.settings))
-        z_i = prior.sample(
+        part = planning.prior_part(stage.settings)
+        z_i = self.network(part).sample(
             self._texts(prompts),
             noise_keys,
-            steps=stage.settings["prior_steps"],
             guidance_scale=stage.settings["prior_guidance_scale"],
             candidates=stage.settings["prior_candidates"],
-            sampler=self._sampler(stage, "prior", planning.prior_part(stage.settings)),
+            **self._how(stage, part),
         )
         return z_i.float().cpu().numpy()
+
+    def _how(self, stage: Stage, part: str) -> dict[str, Any]:
+        """Return the settings that only this kind of prior has."""
+        if stage.settings["prior"] == "ar":
+            return {"best_share": stage.settings["prior_best_share"]}
+        sampler = self._sampler(stage, "prior", part)
+        return {"steps": stage.settings["prior_steps"], "sampler": sampler}
 
     def _texts(self, prompts: Sequence[str]) -> Any:
         """Encode captions as the networks of these weights read them."""

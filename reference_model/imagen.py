@@ -9,42 +9,19 @@ the caller's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from reference_model.clip import TextEncoding
-from reference_model.config import ScheduleName, Target, UnetConfig
 from reference_model.diffusion.guidance import classifier_free
 from reference_model.diffusion.noise import KeyedNoise, NoiseKey
 from reference_model.diffusion.samplers import sample
 from reference_model.diffusion.schedule import Schedule
 from reference_model.diffusion.targets import denoiser
-from reference_model.diffusion.thresholding import PERCENTILE, dynamic
+from reference_model.diffusion.thresholding import dynamic
 from reference_model.unet import Unet
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImagenConfig:
-    """Shape of the base model.
-
-    Attributes:
-        pooled_width: of the pooled text embedding (``z_t``).
-        text_width: of the token states.
-        text_dropout: probability of zeroed text in training (paper: 10%).
-        percentile: of dynamic thresholding (paper, Fig. A.10: 99.5).
-    """
-
-    image_size: int
-    pooled_width: int
-    text_width: int
-    unet: UnetConfig
-    target: Target = "eps"
-    schedule: ScheduleName = "cosine"
-    num_timesteps: int = 1000
-    text_dropout: float = 0.1
-    percentile: float = PERCENTILE
+from reference_model.variant_config import ImagenConfig
 
 
 class Imagen(nn.Module):

@@ -12,6 +12,7 @@ from reference_model.config import (
     UpsamplerConfig,
 )
 from reference_model.manifest import Manifest
+from reference_model.variant_config import AutoregressivePriorConfig
 
 
 def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
@@ -20,6 +21,7 @@ def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
     Raises:
         CheckpointError: the part is missing, damaged, or of a kind that is not known here.
     """
+    from reference_model.ar_prior import AutoregressivePrior
     from reference_model.checkpoint import load_part
     from reference_model.clip import Clip
     from reference_model.decoder import Decoder
@@ -47,6 +49,7 @@ def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
         "decoder": (Decoder, DecoderConfig),
         "upsampler": (Upsampler, UpsamplerConfig),
         "noise-power": (NoisePower, NoisePowerConfig),
+        "prior-ar": (AutoregressivePrior, AutoregressivePriorConfig),
     }
     build, config = kinds[manifest.part(part).kind]
     return load_part(manifest, part, build, config, device=device)

@@ -89,7 +89,15 @@ SETTINGS: dict[str, Knob] = {
         means="what the decoder gets as z_i: the prior's, z_t as if it were z_i, or nothing",
     ),
     "prior": Choice(
-        default="x0", allowed=("x0", "eps"), means="which prior, by what it was trained to predict"
+        default="x0",
+        allowed=("x0", "eps", "ar"),
+        means="which prior: of diffusion, by what it was trained to predict, or autoregressive",
+    ),
+    "prior_best_share": Number(
+        default=0.5,
+        low=0.01,
+        high=1.0,
+        means="prior ar: its token of z_i . z_t is drawn from this share of the best, 1 = of all",
     ),
     "prior_steps": Number(default=25, low=1, high=1000, means="sampler steps of the prior"),
     "prior_sampler": Choice(

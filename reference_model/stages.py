@@ -50,6 +50,8 @@ def conditioning_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage
             seconds_per_image=0.001,
             image_size=None,
         )
+    if settings["prior"] == "ar":
+        return _autoregressive_stage(manifest, settings, clip)
     name = prior_part(settings)
     part = manifest.part(name)
     used = ("conditioning", "prior", "prior_steps", "prior_guidance_scale", "prior_candidates")
@@ -65,9 +67,24 @@ def conditioning_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage
     )
 
 
+def _autoregressive_stage(manifest: Manifest, settings: Mapping[str, Any], clip: str) -> Stage:
+    """Return the stage of the autoregressive prior, which has no steps and no sampler to choose."""
+    part = manifest.part(prior_part(settings))
+    used = ("conditioning", "prior", "prior_guidance_scale", "prior_candidates", "prior_best_share")
+    calls = part.config["num_components"] * settings["prior_candidates"]
+    return Stage(
+        name="conditioning",
+        settings={name: settings[name] for name in used},
+        weights=f"{clip}+{part.identity}",
+        forward_passes=1 + calls,
+        seconds_per_image=0.0008 * calls,
+        image_size=None,
+    )
+
+
 def prior_part(settings: Mapping[str, Any]) -> str:
     """Return which part of the weights is the chosen prior."""
-    return {"x0": "prior", "eps": "prior-eps"}[settings["prior"]]
+    return {"x0": "prior", "eps": "prior-eps", "ar": "prior-ar"}[settings["prior"]]
 
 
 def noise_power_part(part: str) -> str:

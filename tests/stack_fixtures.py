@@ -8,7 +8,8 @@ from dalle2eval.scenes.training_data import SceneSource
 from reference_model.manifest import BUNDLED
 from reference_model.training import train
 from reference_model.training.loop import LoopConfig
-from reference_model.training.recipes import MEASUREMENTS, RECIPES
+from reference_model.training.recipes import RECIPES, StageRecipe
+from reference_model.training.variant_recipes import VARIANT_RECIPES
 
 LOOP = LoopConfig(steps=4, batch_size=4, warmup_steps=1, checkpoint_every=2, log_every=2)
 EMBEDDINGS = 64
@@ -25,17 +26,18 @@ def copy_tiny(folder):
 
 def make_tiny_recipe(monkeypatch):
     """Let `train("tiny", ...)` train every stage of scenes for a moment."""
-    stages = {
-        name: replace(recipe, weights="tiny", loop=LOOP)
-        for name, recipe in RECIPES["scenes"].items()
-    }
-    measured = {
-        name: replace(measurement, weights="tiny", num_samples=6, batch_size=4)
-        for name, measurement in MEASUREMENTS["scenes"].items()
-    }
-    monkeypatch.setitem(RECIPES, "tiny", stages)
-    monkeypatch.setitem(MEASUREMENTS, "tiny", measured)
-    monkeypatch.setattr(sys.modules["reference_model.training.train"], "PRIOR_EMBEDDINGS", EMBEDDINGS)
+    for table in (RECIPES, VARIANT_RECIPES):
+        shortened = {name: _shortened(recipe) for name, recipe in table["scenes"].items()}
+        monkeypatch.setitem(table, "tiny", shortened)
+    for name in ("train", "variant_builders"):
+        module = sys.modules[f"reference_model.training.{name}"]
+        monkeypatch.setattr(module, "PRIOR_EMBEDDINGS", EMBEDDINGS)
+
+
+def _shortened(recipe):
+    if isinstance(recipe, StageRecipe):
+        return replace(recipe, weights="tiny", loop=LOOP)
+    return replace(recipe, weights="tiny", num_samples=6, batch_size=4)
 
 
 def train_tiny(folder, *stages):

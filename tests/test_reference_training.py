@@ -28,7 +28,7 @@ from reference_model.training import loop, train
 from reference_model.training.contrastive import same_caption
 from reference_model.training.loop import Loop, LoopConfig, learning_rate_at
 from reference_model.training.optimizer import optimizers
-from reference_model.training.recipes import RECIPES, SCENES_MEASURED, StageRecipe
+from reference_model.training.recipes import RECIPES, StageRecipe
 from reference_model.training.stages import (
     COARSE_NOISE,
     Corruption,
@@ -40,6 +40,7 @@ from reference_model.training.stages import (
     noised,
     weighted_loss,
 )
+from reference_model.training.variant_recipes import VARIANT_RECIPES
 from reference_model.unet import Unet
 
 CONFIG = LoopConfig(steps=12, batch_size=4, warmup_steps=3, checkpoint_every=4, log_every=3)
@@ -274,7 +275,6 @@ def test_a_repeat_begins_from_other_initial_weights_in_every_stage(tmp_path, mon
     begun = []
     module = sys.modules["reference_model.training.train"]
     monkeypatch.setattr(module, "_train_part", lambda _stack, recipe, *_: begun.append(recipe.seed))
-    monkeypatch.setattr(module, "measure", lambda *_: None)
     for seed in (0, 1, 2):
         train("scenes", scene_source, stage=None, work=tmp_path, out=tmp_path, seed=seed)
     stages = RECIPES["scenes"].values()
@@ -292,7 +292,7 @@ def test_the_bundled_weights_are_what_the_recipe_makes():
     """Same parts, same architectures: code and weights have not drifted apart."""
     stack, parts = preset("scenes"), read_manifest(BUNDLED / "scenes").parts
     made = {r.saved_as or r.part for r in RECIPES["scenes"].values() if r.weights == "scenes"}
-    assert {"clip", "prior", "prior-eps", "decoder"} <= set(parts) <= made | set(SCENES_MEASURED)
+    assert made <= set(parts) <= made | set(VARIANT_RECIPES["scenes"])
     assert from_json(DecoderConfig, parts["decoder"].config) == stack.decoder
     assert from_json(ClipConfig, parts["clip"].config) == stack.clip
     assert from_json(UpsamplerConfig, parts["upsampler-256"].config) == stack.upsampler_256

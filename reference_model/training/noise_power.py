@@ -25,8 +25,8 @@ from reference_model.loading import load_network
 from reference_model.manifest import Part
 from reference_model.training.data import CaptionedImages
 from reference_model.training.finished import finished, finished_clip
-from reference_model.training.recipes import Measurement
 from reference_model.training.stages import generator
+from reference_model.training.variant_recipes import Measurement
 
 PURPOSE = 7  # of the random source; the losses have the others
 

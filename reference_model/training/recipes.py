@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reference_model.stages import noise_power_part
 from reference_model.training.loop import LoopConfig
 from reference_model.training.stages import Corruption
 
@@ -61,32 +60,6 @@ class StageRecipe:
     def stage(self) -> str:
         """Return the name it is called by."""
         return self.name or self.part
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """What is measured of a trained part, once, on training data: nothing is trained.
-
-    Attributes:
-        part: whose noise power is measured; the stage is called ``<part>-noise-power``.
-        stream, mix: of the data, as its part's recipe has them.
-        num_samples: at each timestep; the mean is over all entries of each, 128 of an embedding or
-            12,288 of a picture.
-        batch_size: samples at once.
-        weights: name of the set.
-    """
-
-    part: str
-    stream: int
-    num_samples: int
-    batch_size: int
-    mix: str = "broad"
-    weights: str = "scenes"
-
-    @property
-    def stage(self) -> str:
-        """Return the name it is called by, which is also that of the part it makes."""
-        return noise_power_part(self.part)
 
 
 SCENES: dict[str, StageRecipe] = {
@@ -145,13 +118,3 @@ SCENES: dict[str, StageRecipe] = {
     )
 }
 RECIPES = {"scenes": SCENES}
-
-SCENES_MEASURED: dict[str, Measurement] = {
-    measurement.stage: measurement
-    for measurement in (
-        Measurement(part="prior", stream=3, num_samples=256, batch_size=256),
-        Measurement(part="prior-eps", stream=3, num_samples=256, batch_size=256),
-        Measurement(part="decoder", stream=2, num_samples=16, batch_size=16, mix="composition"),
-    )
-}
-MEASUREMENTS = {"scenes": SCENES_MEASURED}

@@ -25,18 +25,20 @@ from reference_model.training.data import CaptionedImages
 from reference_model.training.finished import Built, described, finished, finished_clip
 from reference_model.training.loop import Loop
 from reference_model.training.noise_power import measure
-from reference_model.training.recipes import MEASUREMENTS, RECIPES, Measurement, StageRecipe
+from reference_model.training.recipes import RECIPES, StageRecipe
 from reference_model.training.stages import (
+    PRIOR_EMBEDDINGS,
     Corruption,
     EmbeddedCaptions,
     decoder_loss,
     prior_loss,
     upsampler_loss,
 )
+from reference_model.training.variant_builders import VARIANT_BUILDERS
+from reference_model.training.variant_recipes import VARIANT_RECIPES, Measurement
 from reference_model.upsamplers import Upsampler
 
 SEEDS_APART = 1000  # between repeats, so that no two stages of two repeats begin alike
-PRIOR_EMBEDDINGS = 40_000  # captioned images whose z_i a prior is trained on
 
 
 class DataFactory(Protocol):
@@ -63,7 +65,7 @@ def train(
     Args:
         recipe: name in `RECIPES`.
         data: makes the data of a stream.
-        stage: one part's name; None for all, in order.
+        stage: one part's name; None for all of the main line, in order.
         work: folder of checkpoints and logs, one sub-folder a part.
         out: folder of the finished weights, one sub-folder a set.
         device: ``cpu`` or ``cuda``.
@@ -87,9 +89,9 @@ def train(
 def _choose(recipe: str, stage: str | None) -> list[StageRecipe | Measurement]:
     if recipe not in RECIPES:
         raise ValueError(f"unknown recipe {recipe!r}{nearest(recipe, RECIPES)}")
-    parts = {**RECIPES[recipe], **MEASUREMENTS.get(recipe, {})}
     if stage is None:
-        return list(parts.values())
+        return list(RECIPES[recipe].values())
+    parts = {**RECIPES[recipe], **VARIANT_RECIPES.get(recipe, {})}
     if stage not in parts:
         raise ValueError(f"recipe {recipe!r} has no stage {stage!r}{nearest(stage, parts)}")
     return [parts[stage]]
@@ -229,4 +231,5 @@ BUILDERS: dict[str, Callable[..., Built]] = {
     "decoder": _decoder,
     "upsampler-256": _upsampler,
     "upsampler-1024": _upsampler,
+    **VARIANT_BUILDERS,
 }
