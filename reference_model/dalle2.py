@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference_model import stages as planning
+from reference_model.classes import labels_of
 from reference_model.loading import load_network
 from reference_model.manifest import Manifest, read_manifest
-from reference_model.settings import defaults_of, ends, resolve, unsaid
+from reference_model.settings import defaults_of, resolve, unsaid
 from reference_model.stages import Stage
 from reference_model.timesteps import Steps, shifted
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from reference_model.diffusion.samplers import Sampler
-    from reference_model.diffusion.steering import Steering
-    from reference_model.diffusion.targets import Denoiser
 
 UPSAMPLERS = ("upsampler_256", "upsampler_1024")
 BATCH = 16  # pictures at once in `generate`; larger batches only cost memory on a CPU
@@ -96,6 +95,13 @@ class DALLE2:
         above = UPSAMPLERS[: sizes.index(size)]
         return stages + [planning.upsampler_stage(self.manifest, name, settings) for name in above]
 
+    def check_samples(
+        self, stage: Stage, prompts: Sequence[str], noise_keys: Sequence[tuple[str, int]]
+    ) -> None:
+        """Raise ValueError where a stage is known not to be able to draw one of these prompts."""
+        if stage.settings.get("classifier_guidance_scale"):
+            labels_of(prompts, self.manifest.part("classifier").config["classes"])
+
     def run_stage(
         self,
         stage: Stage,
@@ -152,6 +158,8 @@ class DALLE2:
         if len(prompts) != len(seeds) or not prompts:
             raise ValueError(f"{len(prompts)} prompts with {len(seeds)} seeds; give one seed each")
         stages = self.plan_stages(self.resolve_settings(settings), size)
+        for stage in stages:
+            self.check_samples(stage, prompts, list(zip(prompts, seeds, strict=True)))
         shards = [slice(k, k + BATCH) for k in range(0, len(prompts), BATCH)]
         return np.concatenate([self._chain(stages, prompts[s], seeds[s]) for s in shards])
 
@@ -208,6 +216,7 @@ class DALLE2:
         import torch
 
         from reference_model.clip import to_uint8
+        from reference_model.guiding import steering_of
 
         decoder = self.network("decoder")
         given = None if stage.settings["null_z"] else torch.from_numpy(z_i).to(self.device)
@@ -220,7 +229,9 @@ class DALLE2:
             guidance_scale=stage.settings["guidance_scale"],
             sampler=self._sampler(stage, "decoder", "decoder"),
             eta=stage.settings["decoder_eta"],
-            steering=self._steering(stage, prompts),
+            steering=steering_of(
+                functools.partial(self._setting, stage), self.network, prompts, "decoder"
+            ),
         )
         return to_uint8(pictures)
 
@@ -243,30 +254,6 @@ class DALLE2:
     def _setting(self, stage: Stage, name: str) -> Any:
         """Return a setting that the stage names only where it is not at its default."""
         return stage.settings.get(name, unsaid(self.manifest)[name])
-
-    def _steering(self, stage: Stage, prompts: Sequence[str]) -> Steering:
-        """Return what is done to the decoder's estimates besides its guidance scale."""
-        from reference_model.diffusion.steering import Steering
-        from reference_model.diffusion.thresholding import dynamic, unbounded
-
-        interval = stage.settings.get("guidance_interval")
-        kind, scale = (self._setting(stage, k) for k in ("threshold", "clip_guidance_scale"))
-        made = {"static": lambda: None, "none": unbounded}
-        made["dynamic"] = lambda: dynamic(stage.settings["threshold_quantile"])
-        return Steering(
-            interval=None if interval is None else ends(interval),
-            rescale=self._setting(stage, "guidance_rescale"),
-            threshold=made[kind](),
-            wrap=functools.partial(self._clip_guided, prompts, scale) if scale else None,
-        )
-
-    def _clip_guided(self, prompts: Sequence[str], scale: float, denoise: Denoiser) -> Denoiser:
-        """Steer the decoder by the stack's own CLIP."""
-        from reference_model.diffusion.gradient_guidance import clip_guided
-
-        clip, schedule = self.network("clip"), self.network("decoder").schedule
-        z_t = clip.encode_text(prompts).z_t
-        return clip_guided(denoise, clip.encode_images, z_t, schedule, scale)
 
     def _upsample(
         self, stage: Stage, noise_keys: Sequence[tuple[str, int]], low: NDArray[Any]

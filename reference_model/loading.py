@@ -12,7 +12,7 @@ from reference_model.config import (
     UpsamplerConfig,
 )
 from reference_model.manifest import Manifest
-from reference_model.variant_config import AutoregressivePriorConfig
+from reference_model.variant_config import AutoregressivePriorConfig, ClassifierConfig
 
 
 def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
@@ -23,6 +23,7 @@ def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
     """
     from reference_model.ar_prior import AutoregressivePrior
     from reference_model.checkpoint import load_part
+    from reference_model.classifier import NoisyClassifier
     from reference_model.clip import Clip
     from reference_model.decoder import Decoder
     from reference_model.karlo.config import (
@@ -50,6 +51,7 @@ def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
         "upsampler": (Upsampler, UpsamplerConfig),
         "noise-power": (NoisePower, NoisePowerConfig),
         "prior-ar": (AutoregressivePrior, AutoregressivePriorConfig),
+        "classifier": (NoisyClassifier, ClassifierConfig),
     }
     build, config = kinds[manifest.part(part).kind]
     return load_part(manifest, part, build, config, device=device)

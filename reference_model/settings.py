@@ -133,6 +133,13 @@ SETTINGS: dict[str, Knob] = {
         high=1000.0,
         means="of the decoder by the gradient of z_i . z_t in the stack's own CLIP, 0 = off",
     ),
+    "classifier_guidance_scale": Number(
+        default=0.0,
+        low=0.0,
+        high=1000.0,
+        means="of the decoder by the gradient of the noise-aware classifier (part classifier), "
+        "for prompts that name one of its classes, 0 = off",
+    ),
     "threshold": Choice(
         default="static",
         allowed=("static", "dynamic", "none"),

@@ -123,13 +123,15 @@ def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
     chosen = {name: settings[name] for name in used} | _steering(manifest, settings)
     calls = _network_calls("decoder", settings, part)
     steered = calls + 1 if settings["clip_guidance_scale"] else 0  # CLIP's, and that of the caption
+    steered += calls if settings["classifier_guidance_scale"] else 0
     return Stage(
         name="decoder",
         # Without z_i the decoder must be told so: zeros are not the null embedding.
         settings={**chosen, "null_z": settings["conditioning"] == "caption"},
         weights=_clip_of_the_decoder(manifest, part, settings)
         + part.identity
-        + _measured(manifest, "decoder", "decoder", settings),
+        + _measured(manifest, "decoder", "decoder", settings)
+        + _classifier(manifest, part, settings),
         forward_passes=calls + steered,
         seconds_per_image=0.007 * calls * _pictures_a_call(settings) + 0.003 * steered,
         image_size=part.config["image_size"],
@@ -138,7 +140,7 @@ def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
 
 def _steering(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the decoder's later settings, those alone that change what it draws."""
-    names = ["decoder_sampler", "clip_guidance_scale", "threshold"]
+    names = ["decoder_sampler", "clip_guidance_scale", "classifier_guidance_scale", "threshold"]
     if settings["guidance_scale"] != 1:
         names += ["guidance_interval", "guidance_rescale"]
     if settings["decoder_sampler"] != "heun":  # which has noise levels of its own
@@ -159,6 +161,31 @@ def _clip_of_the_decoder(manifest: Manifest, part: Part, settings: Mapping[str, 
     # Karlo's decoder reads the states of CLIP's text tower.
     asks = part.kind == "karlo-decoder" or settings["clip_guidance_scale"]
     return f"{manifest.part('clip').identity}+" if asks else ""
+
+
+def _classifier(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> str:
+    """Return the identity of the classifier that guides, after a "+", where one does.
+
+    Raises:
+        ValueError: there is none, or it was trained on other noise than the decoder.
+    """
+    scale = settings["classifier_guidance_scale"]
+    if not scale:
+        return ""
+    wanted = f"classifier_guidance_scale is {scale:g}, and weights {manifest.name!r}"
+    if "classifier" not in manifest.parts:
+        raise ValueError(f"{wanted} have no part 'classifier'; train the stage, or set it 0")
+    classifier = manifest.part("classifier")
+    ours, theirs = (
+        (p.config.get("schedule", "cosine"), p.config.get("num_timesteps", NUM_TIMESTEPS))
+        for p in (part, classifier)
+    )
+    if ours != theirs:
+        raise ValueError(
+            f"{wanted} have a classifier of the noise {theirs[0]}, {theirs[1]} timesteps, and a "
+            f"decoder of {ours[0]}, {ours[1]}; set it 0"
+        )
+    return f"+{classifier.identity}"
 
 
 def _pictures_a_call(settings: Mapping[str, Any]) -> float:

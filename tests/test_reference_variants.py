@@ -22,7 +22,7 @@ def weights(tmp_path_factory):
     copy_tiny(folder)
     with pytest.MonkeyPatch.context() as monkeypatch:
         make_tiny_recipe(monkeypatch)
-        train_tiny(folder, "prior-ar")
+        train_tiny(folder, "prior-ar", "classifier")
     return (folder / "tiny").rename(folder / "varied")
 
 

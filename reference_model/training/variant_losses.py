@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from reference_model.ar_prior import AutoregressivePrior
-from reference_model.clip import Clip
-from reference_model.training.stages import EmbeddedCaptions, generator
+from reference_model.classes import class_of
+from reference_model.classifier import NoisyClassifier
+from reference_model.clip import Clip, to_model_range
+from reference_model.diffusion.schedule import Schedule
+from reference_model.training.data import CaptionedImages
+from reference_model.training.stages import EmbeddedCaptions, generator, noised
 
 
 def prior_ar_loss(
@@ -21,3 +26,32 @@ def prior_ar_loss(
     known = torch.rand(batch_size, generator=source) >= prior.config.text_dropout
     text = (z_t.float(), states.float(), mask)
     return prior.loss(data.z_i[rows], text, known.to(z_t.device))
+
+
+def classifier_step_loss(  # noqa: PLR0913  (the data's choices by their names)
+    classifier: NoisyClassifier,
+    schedule: Schedule,
+    data: CaptionedImages,
+    *,
+    batch_size: int,
+    image_size: int,
+    step: int,
+    noise_shift: float = 1.0,
+) -> Tensor:
+    """Return the classifier's cross-entropy on one step's noised pictures.
+
+    Pictures whose caption names no class, or several, are left out.
+
+    Raises:
+        ValueError: that are all of the batch.
+    """
+    batch = data.batch(step * batch_size, batch_size, image_size)
+    labels = [class_of(caption, classifier.config.classes) for caption in batch.captions]
+    kept = [row for row, label in enumerate(labels) if label is not None]
+    if not kept:
+        raise ValueError(f"no caption of step {step} names one class; such as {batch.captions[0]!r}")
+    device = next(classifier.parameters()).device
+    x0 = to_model_range(batch.images[kept], device)
+    x_t, t, _, _ = noised(x0, schedule, generator(step, 9), noise_shift)
+    wanted = torch.tensor([labels[row] for row in kept], device=device)
+    return functional.cross_entropy(classifier(x_t, t).float(), wanted)

@@ -51,6 +51,15 @@ SCENES: dict[str, StageRecipe | Measurement] = {
             seed=7,
             loop=LoopConfig(steps=2500, batch_size=128),
         ),
+        # On data of its own: it also tells which class a generator drew.
+        StageRecipe(
+            part="classifier",
+            stream=6,
+            seed=8,
+            mix="one-class",
+            noise_shift=2.0,
+            loop=LoopConfig(steps=1500, batch_size=64),
+        ),
     )
 }
 VARIANT_RECIPES = {"scenes": SCENES}
