@@ -7,9 +7,9 @@ that training saw, which asks for an image that fits its caption.
 
 Size: the paper says "1B" and lists a text encoder of 24 x 2048 and a latent decoder of 24 x 1664
 with a context of 384. Both together would be 2.0B (24 x 12 x 2048^2 = 1.21B, 24 x 12 x 1664^2 =
-0.80B), so 1B can only count the latent decoder. Here it reads CLIP's own text states, and the one of
-`variants.paper` has 0.81B, which rounds to the published figure; cross-attention to the states in
-place of the prefix would make 1.09B.
+0.80B), so 1B can only count the latent decoder. Here it reads CLIP's own text states; that of
+`variants.paper` has 0.81B, which rounds to the published figure, and cross-attention to the states
+in place of the prefix would make 1.09B.
 """
 
 from __future__ import annotations
@@ -188,9 +188,7 @@ class AutoregressivePrior(nn.Module):
         if guidance_scale == 1:
             return self(text, known, product, codes)[:, -1]
         twice = tuple(torch.cat([part, part]) for part in text)
-        both = self(
-            twice, torch.cat([known, ~known]), product.repeat(2), codes.repeat(2, 1)
-        )
+        both = self(twice, torch.cat([known, ~known]), product.repeat(2), codes.repeat(2, 1))
         conditional, null = both[:, -1].chunk(2)
         return null + guidance_scale * (conditional - null)
 

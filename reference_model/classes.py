@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+SHOWN = 3  # classes in the message about a prompt without one
+
 
 def class_of(caption: str, classes: Sequence[str]) -> int | None:
     """Return the number of the only class that a caption names, None without one or with several.
@@ -35,9 +37,9 @@ def labels_of(captions: Sequence[str], classes: Sequence[str]) -> list[int]:
     labels = [class_of(caption, classes) for caption in captions]
     for caption, label in zip(captions, labels, strict=True):
         if label is None:
-            known = ", ".join(f'"{words}"' for words in classes[:3])
+            few = ", ".join(f'"{words}"' for words in classes[:SHOWN])
             raise ValueError(
                 f'classifier guidance needs a prompt that names one class, not "{caption[:80]}"; '
-                f"the {len(classes)} classes are {known}{', ...' if len(classes) > 3 else ''}"  # noqa: PLR2004
+                f"classes: {few}, ... ({len(classes)} in all)"
             )
     return [label for label in labels if label is not None]

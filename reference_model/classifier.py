@@ -41,7 +41,7 @@ class NoisyClassifier(nn.Module):
             h = level(h, emb, None, None)
         tokens = functional.silu(self.norm(h)).flatten(2).transpose(1, 2)  # [b, hw, width]
         keys, values = self.key_value(tokens).chunk(2, dim=-1)
-        query = self.query.expand(len(h), 1, -1)
+        query = self.query.to(keys.dtype).expand(len(h), 1, -1)
         pooled = functional.scaled_dot_product_attention(query, keys, values)
         return self.out(pooled[:, 0])
 

@@ -26,7 +26,6 @@ from reference_model.timesteps import Steps, shifted
 if TYPE_CHECKING:
     from torch import nn
 
-    from reference_model.diffusion.samplers import Sampler
 
 UPSAMPLERS = ("upsampler_256", "upsampler_1024")
 BATCH = 16  # pictures at once in `generate`; larger batches only cost memory on a CPU
@@ -196,7 +195,10 @@ class DALLE2:
         """Return the settings that only this kind of prior has."""
         if stage.settings["prior"] == "ar":
             return {"best_share": stage.settings["prior_best_share"]}
-        sampler = self._sampler(stage, "prior", part)
+        from reference_model.guiding import sampler_of
+
+        setting = functools.partial(self._setting, stage)
+        sampler = sampler_of("prior", part, setting, self.network)
         return {"steps": stage.settings["prior_steps"], "sampler": sampler}
 
     def _texts(self, prompts: Sequence[str]) -> Any:
@@ -213,27 +215,34 @@ class DALLE2:
         noise_keys: Sequence[tuple[str, int]],
         z_i: NDArray[Any],
     ) -> NDArray[np.uint8]:
-        import torch
-
         from reference_model.clip import to_uint8
-        from reference_model.guiding import steering_of
+        from reference_model.guiding import sampler_of, steering_of
 
-        decoder = self.network("decoder")
-        given = None if stage.settings["null_z"] else torch.from_numpy(z_i).to(self.device)
-        reads_clip = self.manifest.part("decoder").kind == "karlo-decoder"
+        part = planning.decoder_part({"decoder": self._setting(stage, "decoder")})
+        decoder = self.network(part)
+        setting = functools.partial(self._setting, stage)
         pictures = decoder.sample(
-            given,
-            self._texts(prompts) if reads_clip else prompts,
+            *self._conditions(stage, part, prompts, z_i),
             noise_keys,
             steps=self._steps(stage, decoder),
             guidance_scale=stage.settings["guidance_scale"],
-            sampler=self._sampler(stage, "decoder", "decoder"),
+            sampler=sampler_of("decoder", part, setting, self.network),
             eta=stage.settings["decoder_eta"],
-            steering=steering_of(
-                functools.partial(self._setting, stage), self.network, prompts, "decoder"
-            ),
+            steering=steering_of(setting, self.network, prompts, part),
         )
         return to_uint8(pictures)
+
+    def _conditions(
+        self, stage: Stage, part: str, prompts: Sequence[str], z_i: NDArray[Any]
+    ) -> tuple[Any, ...]:
+        """Return what this kind of decoder is conditioned on, in its own order."""
+        import torch
+
+        described = self.manifest.part(part)
+        if described.kind == "imagen":
+            return (self.network(described.config["text_encoder"]).encode_text(prompts),)
+        given = None if stage.settings["null_z"] else torch.from_numpy(z_i).to(self.device)
+        return given, self._texts(prompts) if described.kind == "karlo-decoder" else prompts
 
     def _steps(self, stage: Stage, decoder: Any) -> Steps:
         """Return the decoder's number of steps, or the timesteps where they are shifted."""
@@ -241,15 +250,6 @@ class DALLE2:
             return stage.settings["decoder_steps"]
         steps, shift = stage.settings["decoder_steps"], self._setting(stage, "decoder_shift")
         return steps if shift == 1 else shifted(decoder.schedule.num_timesteps, steps, shift)
-
-    def _sampler(self, stage: Stage, prefix: str, part: str) -> str | Sampler:
-        """Return a stage's sampler: its name, or itself where it has to know more than that."""
-        name: str = self._setting(stage, f"{prefix}_sampler")
-        if name != "analytic-dpm":
-            return name
-        from reference_model.diffusion.samplers import analytic
-
-        return analytic(self.network(planning.noise_power_part(part)).table())
 
     def _setting(self, stage: Stage, name: str) -> Any:
         """Return a setting that the stage names only where it is not at its default."""
@@ -260,7 +260,8 @@ class DALLE2:
     ) -> NDArray[np.uint8]:
         from reference_model.clip import to_model_range, to_uint8
 
-        upsampler = self.network(stage.name.replace("_", "-"))
+        network = stage.settings.get("network", "adm")
+        upsampler = self.network(planning.upsampler_part(stage.name, network))
         # One picture at a time above 256 px: a batch of 1024 px pictures would not fit
         # small machines.
         step = len(low) if stage.image_size <= 256 else 1  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""From a decoder stage's settings to its `Steering`: interval, threshold, and gradients to follow."""
+"""From a stage's settings to how its network is sampled: sampler, threshold, gradients."""
 
 from __future__ import annotations
 
@@ -9,13 +9,30 @@ import torch
 
 from reference_model.classes import labels_of
 from reference_model.diffusion.gradient_guidance import classifier_guided, clip_guided
+from reference_model.diffusion.samplers import ANALYTIC_DPM, Sampler, analytic
 from reference_model.diffusion.steering import Steering
 from reference_model.diffusion.targets import Denoiser, Threshold
 from reference_model.diffusion.thresholding import dynamic, static, unbounded
 from reference_model.settings import SETTINGS, ends
+from reference_model.stages import noise_power_part
 
 Setting = Callable[[str], Any]  # name -> value, the default where a stage does not name it
 Network = Callable[[str], Any]  # part -> its network, loaded on first use
+
+
+def sampler_of(stage: str, part: str, setting: Setting, network: Network) -> str | Sampler:
+    """Return a stage's sampler: its name, or itself where it has to know more than that.
+
+    Args:
+        stage: ``prior`` or ``decoder``, before the names of its settings.
+        part: that is sampled.
+        setting: of the stage.
+        network: of the stack.
+    """
+    name: str = setting(f"{stage}_sampler")
+    if name != ANALYTIC_DPM:
+        return name
+    return analytic(network(noise_power_part(part)).table())
 
 
 def steering_of(

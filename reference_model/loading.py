@@ -12,7 +12,12 @@ from reference_model.config import (
     UpsamplerConfig,
 )
 from reference_model.manifest import Manifest
-from reference_model.variant_config import AutoregressivePriorConfig, ClassifierConfig
+from reference_model.variant_config import (
+    AutoregressivePriorConfig,
+    ClassifierConfig,
+    ImagenConfig,
+    T5TextConfig,
+)
 
 
 def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
@@ -26,6 +31,7 @@ def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
     from reference_model.classifier import NoisyClassifier
     from reference_model.clip import Clip
     from reference_model.decoder import Decoder
+    from reference_model.imagen import Imagen
     from reference_model.karlo.config import (
         KarloDecoderConfig,
         KarloPriorConfig,
@@ -38,6 +44,7 @@ def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
     from reference_model.karlo.upsampler import KarloUpsampler
     from reference_model.noise_power import NoisePower
     from reference_model.prior import DiffusionPrior
+    from reference_model.t5 import T5Text
     from reference_model.upsamplers import Upsampler
 
     kinds = {
@@ -52,6 +59,8 @@ def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
         "noise-power": (NoisePower, NoisePowerConfig),
         "prior-ar": (AutoregressivePrior, AutoregressivePriorConfig),
         "classifier": (NoisyClassifier, ClassifierConfig),
+        "imagen": (Imagen, ImagenConfig),
+        "t5": (T5Text, T5TextConfig),
     }
     build, config = kinds[manifest.part(part).kind]
     return load_part(manifest, part, build, config, device=device)

@@ -112,6 +112,12 @@ SETTINGS: dict[str, Knob] = {
     "prior_candidates": Number(
         default=2, low=1, high=64, means="z_i drawn per prompt; the best by z_i . z_t is kept"
     ),
+    "decoder": Choice(
+        default="unclip",
+        allowed=("unclip", "imagen", "imagen-t5"),
+        means="which decoder: on z_i, or without a prior on the token states of the stack's frozen "
+        "CLIP, or of a frozen T5 (Imagen); those two leave conditioning without effect",
+    ),
     "guidance_scale": Number(
         default=3.0, low=0.0, high=50.0, means="classifier-free guidance of the decoder, 1 = off"
     ),
@@ -166,6 +172,11 @@ SETTINGS: dict[str, Knob] = {
     ),
     "decoder_eta": Number(
         default=0.0, low=0.0, high=1.0, means="share of fresh noise, with sampler ddim"
+    ),
+    "upsampler_256_network": Choice(
+        default="adm",
+        allowed=("adm", "efficient"),
+        means="U-Net of the upsampler to 256: ADM's as published, or Imagen's Efficient U-Net",
     ),
     "upsampler_256_steps": Number(default=6, low=1, high=1000, means="DDIM steps, 64 to 256"),
     "upsampler_1024_steps": Number(default=4, low=1, high=1000, means="DDIM steps, 256 to 1024"),

@@ -39,7 +39,8 @@ def conditioning_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage
     Raises:
         ValueError: more steps are asked for than the prior has timesteps.
     """
-    kind = settings["conditioning"]
+    # Without z_i there is nothing to make; the other decoders read the caption themselves.
+    kind = settings["conditioning"] if settings["decoder"] == "unclip" else "caption"
     clip = manifest.part("clip").identity
     if kind != "prior":
         return Stage(
@@ -117,25 +118,39 @@ def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
     Raises:
         ValueError: settings contradict each other, or these weights cannot do what is asked.
     """
-    part = manifest.part("decoder")
+    name = decoder_part(settings)
+    part = manifest.part(name)
     _check_decoder(manifest, part, settings)
     used = ("guidance_scale", "decoder_steps", "decoder_eta")
-    chosen = {name: settings[name] for name in used} | _steering(manifest, settings)
+    chosen = {setting: settings[setting] for setting in used} | _steering(manifest, settings)
     calls = _network_calls("decoder", settings, part)
     steered = calls + 1 if settings["clip_guidance_scale"] else 0  # CLIP's, and that of the caption
     steered += calls if settings["classifier_guidance_scale"] else 0
     return Stage(
         name="decoder",
-        # Without z_i the decoder must be told so: zeros are not the null embedding.
-        settings={**chosen, "null_z": settings["conditioning"] == "caption"},
-        weights=_clip_of_the_decoder(manifest, part, settings)
+        settings=chosen | _conditions(settings),
+        weights=_read_by_the_decoder(manifest, part, settings)
         + part.identity
-        + _measured(manifest, "decoder", "decoder", settings)
+        + _measured(manifest, "decoder", name, settings)
         + _classifier(manifest, part, settings),
         forward_passes=calls + steered,
         seconds_per_image=0.007 * calls * _pictures_a_call(settings) + 0.003 * steered,
         image_size=part.config["image_size"],
     )
+
+
+def decoder_part(settings: Mapping[str, Any]) -> str:
+    """Return which part of the weights is the chosen decoder."""
+    chosen = settings["decoder"]
+    return "decoder" if chosen == "unclip" else f"decoder-{chosen}"
+
+
+def _conditions(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a decoder stage says of its conditions."""
+    if settings["decoder"] != "unclip":
+        return {"decoder": settings["decoder"]}
+    # Without z_i the decoder must be told so: zeros are not the null embedding.
+    return {"null_z": settings["conditioning"] == "caption"}
 
 
 def _steering(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,11 +171,13 @@ def _changed(manifest: Manifest, settings: Mapping[str, Any], *names: str) -> di
     return {name: settings[name] for name in names if settings[name] != defaults[name]}
 
 
-def _clip_of_the_decoder(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> str:
-    """Return CLIP's identity, to stand before the decoder's, where the decoder asks CLIP."""
+def _read_by_the_decoder(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> str:
+    """Return the identities, each before a "+", of the encoders that a decoder asks."""
+    asked = [part.config["text_encoder"]] if part.kind == "imagen" else []
     # Karlo's decoder reads the states of CLIP's text tower.
-    asks = part.kind == "karlo-decoder" or settings["clip_guidance_scale"]
-    return f"{manifest.part('clip').identity}+" if asks else ""
+    if part.kind == "karlo-decoder" or settings["clip_guidance_scale"]:
+        asked.append("clip")
+    return "".join(f"{manifest.part(name).identity}+" for name in dict.fromkeys(asked))
 
 
 def _classifier(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> str:
@@ -246,14 +263,21 @@ def _network_calls(stage: str, settings: Mapping[str, Any], part: Part) -> int:
 
 def upsampler_stage(manifest: Manifest, name: str, settings: Mapping[str, Any]) -> Stage:
     """Return the stage ``upsampler_256`` or ``upsampler_1024``."""
-    part = manifest.part(name.replace("_", "-"))
+    network = settings.get(f"{name}_network", "adm")
+    part = manifest.part(upsampler_part(name, network))
     size = part.config["high_size"]
     steps = settings[f"{name}_steps"]
     return Stage(
         name=name,
-        settings={"steps": steps},
+        settings={"steps": steps} | ({} if network == "adm" else {"network": network}),
         weights=part.identity,
         forward_passes=steps,
         seconds_per_image=5e-7 * size * size * steps,
         image_size=size,
     )
+
+
+def upsampler_part(name: str, network: str) -> str:
+    """Return which part of the weights is an upsampler with this network."""
+    part = name.replace("_", "-")
+    return part if network == "adm" else f"{part}-{network}"

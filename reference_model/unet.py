@@ -16,14 +16,14 @@ from reference_model.config import UnetConfig
 from reference_model.transformer import attend, timestep_embedding
 
 
-def _norm(channels: int, groups: int) -> nn.GroupNorm:
+def norm(channels: int, groups: int) -> nn.GroupNorm:
     """Return a GroupNorm; 0 groups means as many of ADM's 32 as leave four channels in each."""
     if groups == 0:
         groups = max(g for g in (32, 16, 8, 4, 2, 1) if channels % g == 0 and channels // g >= 4)  # noqa: PLR2004
     return nn.GroupNorm(groups, channels)
 
 
-def _zero(module: nn.Module) -> nn.Module:
+def zeroed(module: nn.Module) -> nn.Module:
     """Zero the last layer of a branch, so that every block starts as the identity."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
@@ -47,11 +47,11 @@ class ResBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.resample, self.scale_shift = resample, config.scale_shift
-        self.norm_1 = _norm(channels, config.norm_groups)
+        self.norm_1 = norm(channels, config.norm_groups)
         self.conv_1 = nn.Conv2d(channels, out_channels, 3, padding=1)
         self.emb = nn.Linear(emb_width, (2 if config.scale_shift else 1) * out_channels)
-        self.norm_2 = _norm(out_channels, config.norm_groups)
-        self.conv_2 = _zero(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.norm_2 = norm(out_channels, config.norm_groups)
+        self.conv_2 = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         same = channels == out_channels
         self.skip = nn.Identity() if same else nn.Conv2d(channels, out_channels, 1)
 
@@ -82,11 +82,11 @@ class AttentionBlock(nn.Module):
     def __init__(self, channels: int, config: UnetConfig) -> None:
         super().__init__()
         self.heads = channels // config.head_channels
-        self.norm = _norm(channels, config.norm_groups)
+        self.norm = norm(channels, config.norm_groups)
         self.qkv = nn.Linear(channels, 3 * channels)
         width = config.context_width
         self.context_kv = nn.Linear(width, 2 * channels) if width else None
-        self.out = _zero(nn.Linear(channels, channels))
+        self.out = zeroed(nn.Linear(channels, channels))
 
     def forward(self, x: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
         """Map [b, c, h, w]; context [b, l, width], mask [b, l] True where a token is real."""
@@ -143,7 +143,7 @@ class Unet(nn.Module):
         self.time = nn.Sequential(
             nn.Linear(config.channels, emb_width), nn.SiLU(), nn.Linear(emb_width, emb_width)
         )
-        self.vector = _vector_in(config, emb_width)
+        self.vector = vector_in(config, emb_width)
         patch_channels = image_channels * config.patch**2
         stem_in = patch_channels + config.condition_channels
         self.stem = nn.Conv2d(stem_in, widths[0], 3, padding=1)
@@ -155,9 +155,9 @@ class Unet(nn.Module):
             ]
         )
         self.up = self._build_up(widths, emb_width, skips)
-        self.out_norm = _norm(widths[0], config.norm_groups)
+        self.out_norm = norm(widths[0], config.norm_groups)
         out_channels = (2 if config.learned_variance else 1) * patch_channels
-        self.out = _zero(nn.Conv2d(widths[0], out_channels, 3, padding=1))
+        self.out = zeroed(nn.Conv2d(widths[0], out_channels, 3, padding=1))
 
     def _level(self, channels: int, out: int, index: int, emb_width: int) -> Level:
         c = self.config
@@ -232,7 +232,7 @@ class Unet(nn.Module):
         return functional.pixel_shuffle(h, self.config.patch)
 
 
-def _vector_in(config: UnetConfig, emb_width: int) -> nn.Module | None:
+def vector_in(config: UnetConfig, emb_width: int) -> nn.Module | None:
     """Return what brings the vector to the timestep embedding's width.
 
     Raises:

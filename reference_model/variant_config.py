@@ -7,6 +7,7 @@ stands in `variants`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from reference_model.config import ScheduleName, Target, UnetConfig, UpsamplerConfig
 
@@ -74,6 +75,21 @@ class ImagenConfig:
     text_dropout: float = 0.1
     percentile: float = PERCENTILE
     text_encoder: str = "clip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class T5TextConfig:
+    """A frozen T5 encoder (Raffel et al. 2020, arXiv 1910.10683) as a part of the weights.
+
+    Attributes:
+        architecture: the fields of transformers' ``T5Config`` that shape the encoder.
+        tokenizer_bytes: length of the tokenizer's JSON, which lies beside the tensors.
+        max_length: tokens of a caption, the end token included; longer ones are cut.
+    """
+
+    architecture: dict[str, Any]
+    tokenizer_bytes: int
+    max_length: int = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

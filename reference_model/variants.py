@@ -72,7 +72,12 @@ def scenes() -> Variants:
                 efficient=True,
             ),
         ),
-        expected_parameters={},
+        expected_parameters={
+            "prior_ar": 1_109_376,
+            "classifier": 615_120,
+            "decoder_imagen": 5_061_232,
+            "upsampler_256_efficient": 713_712,
+        },
     )
 
 
@@ -126,7 +131,12 @@ def tiny() -> Variants:
                 efficient=True,
             ),
         ),
-        expected_parameters={},
+        expected_parameters={
+            "prior_ar": 1_584,
+            "classifier": 984,
+            "decoder_imagen": 4_056,
+            "upsampler_256_efficient": 4_192,
+        },
     )
 
 
@@ -159,7 +169,7 @@ def paper() -> Variants:
                 efficient=True,
             ),
         ),
-        expected_parameters={},
+        expected_parameters={"prior_ar": 805_852_928, "upsampler_256_efficient": 432_919_555},
     )
 
 

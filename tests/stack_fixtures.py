@@ -37,10 +37,13 @@ def make_tiny_recipe(monkeypatch):
 def _shortened(recipe):
     if isinstance(recipe, StageRecipe):
         return replace(recipe, weights="tiny", loop=LOOP)
-    return replace(recipe, weights="tiny", num_samples=6, batch_size=4)
+    # One part in two batches; a thousand timesteps of each cost a second.
+    samples = 6 if recipe.part == "prior" else 4
+    return replace(recipe, weights="tiny", num_samples=samples, batch_size=4)
 
 
-def train_tiny(folder, *stages):
+def train_tiny(folder, *stages, **choices):
     """Train stages of the tiny stack in a folder that `copy_tiny` filled."""
     for stage in stages:
-        train("tiny", scene_source, stage=stage, work=folder / "work" / stage, out=folder)
+        train("tiny", scene_source, stage=stage, work=folder / "work" / stage, out=folder,
+              **choices)  # fmt: skip

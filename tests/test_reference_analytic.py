@@ -55,7 +55,7 @@ def test_the_prior_is_sampled_with_its_own_measurement(folder, prior, monkeypatc
     model = load(folder / "tiny", device="cpu")
     asked = []
     monkeypatch.setattr(
-        "reference_model.diffusion.samplers.analytic",
+        "reference_model.guiding.analytic",
         lambda table: asked.append(table) or analytic(table),
     )
     made = model.generate(["a red circle"], [0], prior=prior, prior_sampler="analytic-dpm", **FAST)

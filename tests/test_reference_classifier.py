@@ -1,4 +1,4 @@
-"""Classifier guidance as a choice: which prompts have a class, and what a class does to a picture."""
+"""Classifier guidance as a choice: which prompts have a class, and what it does to a picture."""
 
 import json
 

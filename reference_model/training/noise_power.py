@@ -20,9 +20,12 @@ from reference_model.checkpoint import save_part
 from reference_model.clip import Clip, to_model_range
 from reference_model.config import NoisePowerConfig
 from reference_model.diffusion.analytic import measure_noise_power
+from reference_model.diffusion.steering import PLAIN
 from reference_model.diffusion.targets import Denoiser
+from reference_model.imagen import Imagen
 from reference_model.loading import load_network
 from reference_model.manifest import Part
+from reference_model.prior import DiffusionPrior
 from reference_model.training.data import CaptionedImages
 from reference_model.training.finished import finished, finished_clip
 from reference_model.training.stages import generator
@@ -81,9 +84,11 @@ def _conditioned(
     network: Any, clip: Clip, data: CaptionedImages, start: int, n: int
 ) -> tuple[Denoiser, Tensor]:
     """Return a part's denoiser of these samples' conditions, and the samples as it sees them."""
-    if hasattr(network, "unet"):
+    if not isinstance(network, DiffusionPrior):
         batch = data.batch(start, n, network.config.image_size)
         x0 = to_model_range(batch.images, clip.device)
+        if isinstance(network, Imagen):
+            return network.denoiser(clip.encode_text(batch.captions), 1.0, PLAIN), x0
         return network.denoiser(clip.encode_images(x0).float(), batch.captions, 1.0), x0
     batch = data.batch(start, n, clip.config.image_size)
     z_i = clip.encode_images(to_model_range(batch.images, clip.device)).float()

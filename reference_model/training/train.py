@@ -34,6 +34,7 @@ from reference_model.training.stages import (
     prior_loss,
     upsampler_loss,
 )
+from reference_model.training.text_encoder import READER, keep_t5
 from reference_model.training.variant_builders import VARIANT_BUILDERS
 from reference_model.training.variant_recipes import VARIANT_RECIPES, Measurement
 from reference_model.upsamplers import Upsampler
@@ -48,7 +49,7 @@ class DataFactory(Protocol):
         """Return the source; ``mix`` names the kinds of samples that it favours."""
 
 
-def train(
+def train(  # noqa: PLR0913  (the command's options by their names)
     recipe: str,
     data: DataFactory,
     *,
@@ -57,6 +58,7 @@ def train(
     out: Path,
     device: str = "cpu",
     seed: int = 0,
+    text_encoder: Path | None = None,
 ) -> None:
     """Train all parts of a recipe, or one, and write them to ``out``.
 
@@ -70,12 +72,18 @@ def train(
         out: folder of the finished weights, one sub-folder a set.
         device: ``cpu`` or ``cuda``.
         seed: of a repeat: 0 is the recipe itself, any other begins from other initial weights.
+        text_encoder: folder of a T5 in transformers' layout, for the stage decoder-imagen-t5; it
+            becomes a part of the weights, so a training that goes on needs it no more.
 
     Raises:
         ValueError: unknown recipe or stage.
         CheckpointError: a part that this stage needs is not trained yet.
     """
+    if text_encoder is not None and stage != READER:
+        raise ValueError(f"a text encoder is read by the stage {READER} alone, not by {stage}")
     for chosen in _choose(recipe, stage):
+        if text_encoder is not None:
+            keep_t5(text_encoder, out / chosen.weights)
         if isinstance(chosen, Measurement):
             sys.stderr.write(f"measuring {recipe}/{chosen.stage}\n")
             source = data(stream=chosen.stream, held_out=False, mix=chosen.mix)

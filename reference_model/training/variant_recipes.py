@@ -60,6 +60,29 @@ SCENES: dict[str, StageRecipe | Measurement] = {
             noise_shift=2.0,
             loop=LoopConfig(steps=1500, batch_size=64),
         ),
+        *(
+            # The unCLIP decoder's data and length, so that the two can be compared.
+            StageRecipe(
+                part=part,
+                stream=2,
+                seed=9,
+                mix="composition",
+                noise_shift=5.0,
+                loop=LoopConfig(
+                    steps=5000, batch_size=64, matrix_learning_rate=3e-3, compiled=True
+                ),
+            )
+            for part in ("decoder-imagen", "decoder-imagen-t5")
+        ),
+        Measurement(
+            part="decoder-imagen", stream=2, num_samples=16, batch_size=16, mix="composition"
+        ),
+        StageRecipe(
+            part="upsampler-256-efficient",
+            stream=4,
+            seed=10,
+            loop=LoopConfig(steps=2000, batch_size=32),
+        ),
     )
 }
 VARIANT_RECIPES = {"scenes": SCENES}
