@@ -192,6 +192,9 @@ def sample(  # noqa: PLR0913  (the command's options by their names)
         if size is None:
             size = max(chosen.sizes) if stages else min(chosen.sizes)
         chain = chosen.plan_stages(chosen.resolve_settings(settings or {}), size)
+        for stage in chain:
+            keys = [(prompt, seed) for prompt in prompts]
+            chosen.check_samples(stage, prompts, keys)
     check_writable(Path(out), "--out")
     files = []
     for drawn in draw_stages(

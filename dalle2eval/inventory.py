@@ -95,9 +95,21 @@ def _presets() -> dict[str, dict[str, Any]]:
             "summary": f"{sum(preset().expected_parameters.values()):,} parameters",
             "parameters": preset().expected_parameters,
             "config": to_json(preset()),
+            **_variants(name),
         }
         for name, preset in PRESETS.items()
     }
+
+
+def _variants(preset: str) -> dict[str, Any]:
+    """Return the parts besides a preset's main line, where it has such."""
+    from reference_model.config import to_json
+    from reference_model.variants import VARIANTS
+
+    if preset not in VARIANTS:
+        return {}
+    known = VARIANTS[preset]()
+    return {"variants": {"parameters": known.expected_parameters, "config": to_json(known)}}
 
 
 KINDS: dict[str, Callable[[], dict[str, dict[str, Any]]]] = {

@@ -25,6 +25,7 @@ def train(  # noqa: PLR0913  (the command's options by their names)
     seed: int = 0,
     device: str = "auto",
     quiet: bool = False,
+    text_encoder: str | Path | None = None,
 ) -> Path:
     """Train a recipe's parts, or one, and return the folder of the finished weights.
 
@@ -38,6 +39,7 @@ def train(  # noqa: PLR0913  (the command's options by their names)
             the same data, with checkpoints of its own.
         device: ``auto``, ``cpu`` or ``cuda``.
         quiet: keep progress from standard error; the log in ``work`` has it all the same.
+        text_encoder: folder of a T5 in transformers' layout, for the stage decoder-imagen-t5.
 
     Raises:
         InputError: no such recipe, stage or data, or a folder cannot be written.
@@ -64,6 +66,7 @@ def train(  # noqa: PLR0913  (the command's options by their names)
             out=out,
             device=resolve_device(device),
             seed=seed,
+            text_encoder=None if text_encoder is None else Path(text_encoder),
         )
     return out
 

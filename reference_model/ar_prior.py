@@ -7,15 +7,14 @@ that training saw, which asks for an image that fits its caption.
 
 Size: the paper says "1B" and lists a text encoder of 24 x 2048 and a latent decoder of 24 x 1664
 with a context of 384. Both together would be 2.0B (24 x 12 x 2048^2 = 1.21B, 24 x 12 x 1664^2 =
-0.80B), so 1B can only count the latent decoder. Here it reads CLIP's own text states, and `paper`
-below has 0.81B, which rounds to the published figure; cross-attention to the states in place of the
-prefix would make 1.09B.
+0.80B), so 1B can only count the latent decoder. Here it reads CLIP's own text states; that of
+`variants.paper` has 0.81B, which rounds to the published figure, and cross-attention to the states
+in place of the prefix would make 1.09B.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -24,44 +23,9 @@ from torch.nn import functional
 from reference_model.diffusion.noise import KeyedNoise, NoiseKey
 from reference_model.pca import Pca, fit_pca
 from reference_model.transformer import Transformer
+from reference_model.variant_config import AutoregressivePriorConfig
 
 NUM_PREFIX = 2  # z_t and the token of z_i . z_t, after the text states
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AutoregressivePriorConfig:
-    """Shape of the autoregressive prior.
-
-    Attributes:
-        num_components: principal components of z_i that are coded.
-        num_buckets: of each coefficient (paper: 1,024).
-        num_products: buckets of z_i . z_t, of equal share in training.
-        text_dropout: probability of the null text in training (paper: 10%).
-    """
-
-    z_dim: int
-    text_width: int
-    context_length: int
-    num_components: int
-    width: int
-    depth: int
-    heads: int
-    num_buckets: int = 1024
-    num_products: int = 64
-    text_dropout: float = 0.1
-
-
-def paper() -> AutoregressivePriorConfig:
-    """Return the published size: latent decoder 24 x 1664, 26 heads, 319 codes."""
-    return AutoregressivePriorConfig(
-        z_dim=1024,
-        text_width=1024,
-        context_length=256,
-        num_components=319,
-        width=1664,
-        depth=24,
-        heads=26,
-    )
 
 
 class AutoregressivePrior(nn.Module):
@@ -202,19 +166,31 @@ class AutoregressivePrior(nn.Module):
         # One uniform number a token, from keyed normals: the same z_i in any batch.
         u = torch.special.ndtr(noise.draw(self.config.num_components + 1).double())
         product = self.draw_product(u[:, 0], best_share)
-        known = torch.ones(len(product), dtype=torch.bool, device=product.device)
         codes = product[:, None][:, :0]
         for j in range(self.config.num_components):
-            logits = self(text, known, product, codes)[:, -1]
-            if guidance_scale != 1:
-                null = self(text, ~known, product, codes)[:, -1]
-                logits = null + guidance_scale * (logits - null)
+            logits = self._next(text, product, codes, guidance_scale)
             below = logits.double().softmax(dim=-1).cumsum(dim=-1)
             code = torch.searchsorted(below, u[:, j + 1 : j + 2].contiguous()).clamp(
                 max=logits.shape[-1] - 1
             )
             codes = torch.cat([codes, code], dim=1)
         return self.decode(codes)
+
+    def _next(
+        self,
+        text: tuple[Tensor, Tensor, Tensor],
+        product: Tensor,
+        codes: Tensor,
+        guidance_scale: float,
+    ) -> Tensor:
+        """Return the guided logits of the next code [b, buckets], in one batched call."""
+        known = torch.ones(len(product), dtype=torch.bool, device=product.device)
+        if guidance_scale == 1:
+            return self(text, known, product, codes)[:, -1]
+        twice = tuple(torch.cat([part, part]) for part in text)
+        both = self(twice, torch.cat([known, ~known]), product.repeat(2), codes.repeat(2, 1))
+        conditional, null = both[:, -1].chunk(2)
+        return null + guidance_scale * (conditional - null)
 
     def draw_product(self, u: Tensor, best_share: float) -> Tensor:
         """Turn uniform numbers [b] into product buckets of the best share."""

@@ -69,7 +69,13 @@ def load_tensors(network: nn.Module, path: Path) -> None:
 
 
 def save_part(
-    folder: Path, name: str, part: Part, tensors: dict[str, Tensor], *, weights_name: str
+    folder: Path,
+    name: str,
+    part: Part,
+    tensors: dict[str, Tensor],
+    *,
+    weights_name: str,
+    exact: bool = False,
 ) -> Part:
     """Write a part in half precision and enter it into the folder's manifest, atomically.
 
@@ -79,11 +85,13 @@ def save_part(
         part: its description; file and sha256 are filled in here.
         tensors: state dict.
         weights_name: name of the set, for a new manifest.
+        exact: keep the tensors as they are: they are a measurement, not weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = f"{name}.safetensors"
     temporary = folder / f"{file}.tmp"
-    save_file({k: _half(v) for k, v in tensors.items()}, temporary)
+    keep = _whole if exact else _half
+    save_file({k: keep(v) for k, v in tensors.items()}, temporary)
     part = replace(part, file=file, sha256=file_sha256(temporary))
     temporary.replace(folder / file)
     parts: dict[str, Any] = {}
@@ -97,8 +105,12 @@ def save_part(
     return part
 
 
+def _whole(value: Tensor) -> Tensor:
+    return value.detach().cpu().contiguous().clone()
+
+
 def _half(value: Tensor) -> Tensor:
-    value = value.detach().cpu().contiguous().clone()
+    value = _whole(value)
     return value.half() if value.is_floating_point() else value
 
 

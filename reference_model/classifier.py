@@ -7,26 +7,16 @@ noised pictures at all timesteps, its log p(y | x_t) has a gradient that is wort
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reference_model.config import UnetConfig
 from reference_model.diffusion.gradient_guidance import LogLikelihood, target_log_probability
 from reference_model.diffusion.schedule import Schedule
 from reference_model.diffusion.targets import q_sample
 from reference_model.transformer import timestep_embedding
 from reference_model.unet import Unet
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassifierConfig:
-    """Shape of the classifier: the U-Net whose way down it is, and the classes."""
-
-    unet: UnetConfig
-    num_classes: int
+from reference_model.variant_config import ClassifierConfig
 
 
 class NoisyClassifier(nn.Module):
@@ -41,7 +31,7 @@ class NoisyClassifier(nn.Module):
         self.norm = nn.GroupNorm(1, width)
         self.query = nn.Parameter(torch.randn(width) * width**-0.5)
         self.key_value = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, config.num_classes)
+        self.out = nn.Linear(width, len(config.classes))
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Return logits [b, classes] of pictures [b, 3, h, w] at timesteps [b]."""
@@ -51,7 +41,7 @@ class NoisyClassifier(nn.Module):
             h = level(h, emb, None, None)
         tokens = functional.silu(self.norm(h)).flatten(2).transpose(1, 2)  # [b, hw, width]
         keys, values = self.key_value(tokens).chunk(2, dim=-1)
-        query = self.query.expand(len(h), 1, -1)
+        query = self.query.to(keys.dtype).expand(len(h), 1, -1)
         pooled = functional.scaled_dot_product_attention(query, keys, values)
         return self.out(pooled[:, 0])
 

@@ -74,6 +74,8 @@ class UnetConfig:
         scale_shift: whether the timestep scales and shifts (ADM's AdaGN) or is only added (AddGN).
         learned_variance: whether the output holds the variance's place between its bounds too.
         norm_groups: of every GroupNorm; 0 = ADM's 32, fewer where channels are few.
+        depths: residual blocks of each level, the finest first; empty = ``depth`` at each.
+        efficient: Imagen's Efficient U-Net (arXiv 2205.11487, App. B) in place of ADM's.
     """
 
     patch: int
@@ -90,6 +92,15 @@ class UnetConfig:
     scale_shift: bool = True
     learned_variance: bool = False
     norm_groups: int = 0
+    depths: tuple[int, ...] = ()
+    efficient: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse depths that do not say one number a level, or that ADM's U-Net would not read."""
+        if self.depths and len(self.depths) != len(self.multipliers):
+            raise ValueError(f"{len(self.depths)} depths for {len(self.multipliers)} levels")
+        if self.depths and not self.efficient:
+            raise ValueError("depths are of the efficient U-Net; ADM's has one depth")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +173,21 @@ class UpsamplerConfig:
         """Refuse a residual of anything but x0."""
         if self.residual and self.target != "x0":
             raise ValueError(f"an upsampler with residual predicts x0, not {self.target}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoisePowerConfig:
+    """What a measured noise power belongs to (Analytic-DPM).
+
+    Attributes:
+        of: identity of the part whose eps_hat was measured; no other part may be sampled with it.
+        num_timesteps: of that part.
+        num_samples: training samples that the mean at each timestep is over.
+    """
+
+    of: str
+    num_timesteps: int
+    num_samples: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

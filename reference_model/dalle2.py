@@ -16,22 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference_model import stages as planning
-from reference_model.config import (
-    ClipConfig,
-    DecoderConfig,
-    PriorConfig,
-    UpsamplerConfig,
-)
+from reference_model.classes import labels_of
+from reference_model.loading import load_network
 from reference_model.manifest import Manifest, read_manifest
-from reference_model.settings import defaults_of, ends, resolve, unsaid
+from reference_model.settings import defaults_of, resolve, unsaid
 from reference_model.stages import Stage
 from reference_model.timesteps import Steps, shifted
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from reference_model.diffusion.steering import Steering
-    from reference_model.diffusion.targets import Denoiser
 
 UPSAMPLERS = ("upsampler_256", "upsampler_1024")
 BATCH = 16  # pictures at once in `generate`; larger batches only cost memory on a CPU
@@ -99,6 +93,13 @@ class DALLE2:
         ]
         above = UPSAMPLERS[: sizes.index(size)]
         return stages + [planning.upsampler_stage(self.manifest, name, settings) for name in above]
+
+    def check_samples(
+        self, stage: Stage, prompts: Sequence[str], noise_keys: Sequence[tuple[str, int]]
+    ) -> None:
+        """Raise ValueError where a stage is known not to be able to draw one of these prompts."""
+        if stage.settings.get("classifier_guidance_scale"):
+            labels_of(prompts, self.manifest.part("classifier").config["classes"])
 
     def run_stage(
         self,
@@ -180,6 +181,8 @@ class DALLE2:
         if len(prompts) != len(seeds) or not prompts:
             raise ValueError(f"{len(prompts)} prompts with {len(seeds)} seeds; give one seed each")
         stages = self.plan_stages(self.resolve_settings(settings), size)
+        for stage in stages:
+            self.check_samples(stage, prompts, list(zip(prompts, seeds, strict=True)))
         shards = [slice(k, k + BATCH) for k in range(0, len(prompts), BATCH)]
         return np.concatenate([self._chain(stages, prompts[s], seeds[s]) for s in shards])
 
@@ -202,16 +205,25 @@ class DALLE2:
             )
         if kind == "text-embedding":
             return self.network("clip").encode_text(prompts).z_t.float().cpu().numpy()
-        prior = self.network(planning.prior_part(stage.settings))
-        z_i = prior.sample(
+        part = planning.prior_part(stage.settings)
+        z_i = self.network(part).sample(
             self._texts(prompts),
             noise_keys,
-            steps=stage.settings["prior_steps"],
             guidance_scale=stage.settings["prior_guidance_scale"],
             candidates=stage.settings["prior_candidates"],
-            sampler=self._setting(stage, "prior_sampler"),
+            **self._how(stage, part),
         )
         return z_i.float().cpu().numpy()
+
+    def _how(self, stage: Stage, part: str) -> dict[str, Any]:
+        """Return the settings that only this kind of prior has."""
+        if stage.settings["prior"] == "ar":
+            return {"best_share": stage.settings["prior_best_share"]}
+        from reference_model.guiding import sampler_of
+
+        setting = functools.partial(self._setting, stage)
+        sampler = sampler_of("prior", part, setting, self.network)
+        return {"steps": stage.settings["prior_steps"], "sampler": sampler}
 
     def _texts(self, prompts: Sequence[str]) -> Any:
         """Encode captions as the networks of these weights read them."""
@@ -227,24 +239,34 @@ class DALLE2:
         noise_keys: Sequence[tuple[str, int]],
         z_i: NDArray[Any],
     ) -> NDArray[np.uint8]:
-        import torch
-
         from reference_model.clip import to_uint8
+        from reference_model.guiding import sampler_of, steering_of
 
-        decoder = self.network("decoder")
-        given = None if stage.settings["null_z"] else torch.from_numpy(z_i).to(self.device)
-        reads_clip = self.manifest.part("decoder").kind == "karlo-decoder"
+        part = planning.decoder_part({"decoder": self._setting(stage, "decoder")})
+        decoder = self.network(part)
+        setting = functools.partial(self._setting, stage)
         pictures = decoder.sample(
-            given,
-            self._texts(prompts) if reads_clip else prompts,
+            *self._conditions(stage, part, prompts, z_i),
             noise_keys,
             steps=self._steps(stage, decoder),
             guidance_scale=stage.settings["guidance_scale"],
-            sampler=self._setting(stage, "decoder_sampler"),
+            sampler=sampler_of("decoder", part, setting, self.network),
             eta=stage.settings["decoder_eta"],
-            steering=self._steering(stage, prompts),
+            steering=steering_of(setting, self.network, prompts, part),
         )
         return to_uint8(pictures)
+
+    def _conditions(
+        self, stage: Stage, part: str, prompts: Sequence[str], z_i: NDArray[Any]
+    ) -> tuple[Any, ...]:
+        """Return what this kind of decoder is conditioned on, in its own order."""
+        import torch
+
+        described = self.manifest.part(part)
+        if described.kind == "imagen":
+            return (self.network(described.config["text_encoder"]).encode_text(prompts),)
+        given = None if stage.settings["null_z"] else torch.from_numpy(z_i).to(self.device)
+        return given, self._texts(prompts) if described.kind == "karlo-decoder" else prompts
 
     def _steps(self, stage: Stage, decoder: Any) -> Steps:
         """Return the decoder's number of steps, or the timesteps where they are shifted."""
@@ -257,36 +279,13 @@ class DALLE2:
         """Return a setting that the stage names only where it is not at its default."""
         return stage.settings.get(name, unsaid(self.manifest)[name])
 
-    def _steering(self, stage: Stage, prompts: Sequence[str]) -> Steering:
-        """Return what is done to the decoder's estimates besides its guidance scale."""
-        from reference_model.diffusion.steering import Steering
-        from reference_model.diffusion.thresholding import dynamic, unbounded
-
-        interval = stage.settings.get("guidance_interval")
-        kind, scale = (self._setting(stage, k) for k in ("threshold", "clip_guidance_scale"))
-        made = {"static": lambda: None, "none": unbounded}
-        made["dynamic"] = lambda: dynamic(stage.settings["threshold_quantile"])
-        return Steering(
-            interval=None if interval is None else ends(interval),
-            rescale=self._setting(stage, "guidance_rescale"),
-            threshold=made[kind](),
-            wrap=functools.partial(self._clip_guided, prompts, scale) if scale else None,
-        )
-
-    def _clip_guided(self, prompts: Sequence[str], scale: float, denoise: Denoiser) -> Denoiser:
-        """Steer the decoder by the stack's own CLIP."""
-        from reference_model.diffusion.gradient_guidance import clip_guided
-
-        clip, schedule = self.network("clip"), self.network("decoder").schedule
-        z_t = clip.encode_text(prompts).z_t
-        return clip_guided(denoise, clip.encode_images, z_t, schedule, scale)
-
     def _upsample(
         self, stage: Stage, noise_keys: Sequence[tuple[str, int]], low: NDArray[Any]
     ) -> NDArray[np.uint8]:
         from reference_model.clip import to_model_range, to_uint8
 
-        upsampler = self.network(stage.name.replace("_", "-"))
+        network = stage.settings.get("network", "adm")
+        upsampler = self.network(planning.upsampler_part(stage.name, network))
         # One picture at a time above 256 px: a batch of 1024 px pictures would not fit
         # small machines.
         step = len(low) if stage.image_size <= 256 else 1  # noqa: PLR2004
@@ -323,39 +322,3 @@ class DALLE2:
             with torch.inference_mode(mode=False):
                 self._networks[part] = load_network(self.manifest, part, device=self.device)
         return self._networks[part]
-
-
-def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
-    """Build one part's network and load its weights, checked by hash.
-
-    Raises:
-        CheckpointError: the part is missing, damaged, or of a kind that is not known here.
-    """
-    from reference_model.checkpoint import load_part
-    from reference_model.clip import Clip
-    from reference_model.decoder import Decoder
-    from reference_model.karlo.config import (
-        KarloDecoderConfig,
-        KarloPriorConfig,
-        KarloTextConfig,
-        KarloUpsamplerConfig,
-    )
-    from reference_model.karlo.decoder import KarloDecoder
-    from reference_model.karlo.prior import KarloPrior
-    from reference_model.karlo.text import KarloText
-    from reference_model.karlo.upsampler import KarloUpsampler
-    from reference_model.prior import DiffusionPrior
-    from reference_model.upsamplers import Upsampler
-
-    kinds = {
-        "karlo-text": (KarloText, KarloTextConfig),
-        "karlo-prior": (KarloPrior, KarloPriorConfig),
-        "karlo-decoder": (KarloDecoder, KarloDecoderConfig),
-        "karlo-upsampler": (KarloUpsampler, KarloUpsamplerConfig),
-        "clip": (Clip, ClipConfig),
-        "prior": (DiffusionPrior, PriorConfig),
-        "decoder": (Decoder, DecoderConfig),
-        "upsampler": (Upsampler, UpsamplerConfig),
-    }
-    build, config = kinds[manifest.part(part).kind]
-    return load_part(manifest, part, build, config, device=device)

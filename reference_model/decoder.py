@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from reference_model.config import DecoderConfig, TextEncoderConfig
 from reference_model.diffusion.noise import KeyedNoise, NoiseKey
-from reference_model.diffusion.samplers import sample
+from reference_model.diffusion.samplers import Sampler, sample
 from reference_model.diffusion.schedule import Schedule
 from reference_model.diffusion.steering import PLAIN, Conditions, Steering, steered
 from reference_model.diffusion.targets import Denoiser
@@ -114,7 +114,7 @@ class Decoder(nn.Module):
         *,
         steps: Steps,
         guidance_scale: float,
-        sampler: str = "ddim",
+        sampler: str | Sampler = "ddim",
         eta: float = 0.0,
         steering: Steering = PLAIN,
     ) -> Tensor:
@@ -126,7 +126,7 @@ class Decoder(nn.Module):
             noise_keys: (prompt id, seed) of each picture.
             steps: of the sampler, or the timesteps that it visits.
             guidance_scale: classifier-free, 1 = off; the null condition drops z_i and the caption.
-            sampler: a name of `diffusion.samplers.SAMPLERS`.
+            sampler: a name of `diffusion.samplers.SAMPLERS`, or a sampler itself.
             eta: DDIM's share of fresh noise.
             steering: what else is done to the estimates.
         """

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference_model.dalle2 import load_network
+from reference_model.loading import load_network
 from reference_model.manifest import Manifest, read_manifest
 
 BATCH = 64

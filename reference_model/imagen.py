@@ -2,49 +2,27 @@
 
 The base U-Net attends to the token states of a text encoder that is not trained with it, behind a
 LayerNorm, and adds the pooled text to its timestep. Strong guidance is kept in range by dynamic
-thresholding. The text encoder is whatever makes a `TextEncoding`: the stack's own CLIP, or a T5 of
-the caller's.
+thresholding. The text encoder is whatever makes a `TextEncoding`: the stack's own CLIP, or a frozen
+T5 (`t5`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from reference_model.clip import TextEncoding
-from reference_model.config import ScheduleName, Target, UnetConfig
-from reference_model.diffusion.guidance import classifier_free
 from reference_model.diffusion.noise import KeyedNoise, NoiseKey
-from reference_model.diffusion.samplers import sample
+from reference_model.diffusion.samplers import Sampler, sample
 from reference_model.diffusion.schedule import Schedule
-from reference_model.diffusion.targets import denoiser
-from reference_model.diffusion.thresholding import PERCENTILE, dynamic
+from reference_model.diffusion.steering import Steering, steered
+from reference_model.diffusion.targets import Denoiser
+from reference_model.diffusion.thresholding import dynamic
+from reference_model.timesteps import Steps
 from reference_model.unet import Unet
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImagenConfig:
-    """Shape of the base model.
-
-    Attributes:
-        pooled_width: of the pooled text embedding (``z_t``).
-        text_width: of the token states.
-        text_dropout: probability of zeroed text in training (paper: 10%).
-        percentile: of dynamic thresholding (paper, Fig. A.10: 99.5).
-    """
-
-    image_size: int
-    pooled_width: int
-    text_width: int
-    unet: UnetConfig
-    target: Target = "eps"
-    schedule: ScheduleName = "cosine"
-    num_timesteps: int = 1000
-    text_dropout: float = 0.1
-    percentile: float = PERCENTILE
+from reference_model.variant_config import ImagenConfig
 
 
 class Imagen(nn.Module):
@@ -98,31 +76,48 @@ class Imagen(nn.Module):
         text: TextEncoding,
         noise_keys: Sequence[NoiseKey],
         *,
-        steps: int,
+        steps: Steps,
         guidance_scale: float,
-        sampler: str = "ddim",
+        sampler: str | Sampler = "ddim",
+        eta: float = 0.0,
+        steering: Steering | None = None,
     ) -> Tensor:
         """Return pictures [b, 3, size, size] in [-1, 1].
 
         Args:
             text: encoding of the captions.
             noise_keys: (prompt id, seed) of each picture.
-            steps: of the sampler.
+            steps: of the sampler, or the timesteps that it visits.
             guidance_scale: classifier-free, 1 = off; Imagen goes up to 10 and beyond.
-            sampler: a name of `diffusion.samplers.SAMPLERS`.
+            sampler: a name of `diffusion.samplers.SAMPLERS`, or a sampler itself.
+            eta: DDIM's share of fresh noise.
+            steering: what else is done to the estimates; dynamic thresholding when None.
         """
-        noise = KeyedNoise(noise_keys, "imagen", text.z_t.device)
+        # The unCLIP decoder's noise: arms are compared in pairs.
+        noise = KeyedNoise(noise_keys, "decoder", text.z_t.device)
         shape = (3, self.config.image_size, self.config.image_size)
-        known = torch.ones(len(noise_keys), dtype=torch.bool, device=text.z_t.device)
-        conditions = self.projected(text, known)
-        nulls = self.projected(text, ~known) if guidance_scale != 1 else ()
-        denoise = denoiser(
-            classifier_free(self.from_projected, conditions, nulls, guidance_scale),
-            self.config.target,
-            self.schedule,
-            threshold=dynamic(self.config.percentile),
-        )
         x_T = noise.draw(*shape)
         return sample(
-            sampler, denoise, self.schedule, x_T, steps=steps, draw=lambda: noise.draw(*shape)
+            sampler,
+            self.denoiser(text, guidance_scale, steering),
+            self.schedule,
+            x_T,
+            steps=steps,
+            draw=lambda: noise.draw(*shape),
+            eta=eta,
+        )
+
+    def denoiser(
+        self, text: TextEncoding, guidance_scale: float, steering: Steering | None = None
+    ) -> Denoiser:
+        """Return the guided denoiser of these captions, for any sampler."""
+        known = torch.ones(len(text.z_t), dtype=torch.bool, device=text.z_t.device)
+        null = self.projected(text, ~known) if guidance_scale != 1 else ()
+        return steered(
+            self.from_projected,
+            (self.projected(text, known), null),
+            guidance_scale,
+            target=self.config.target,
+            schedule=self.schedule,
+            steering=steering or Steering(threshold=dynamic(self.config.percentile)),
         )

@@ -17,7 +17,7 @@ from torch.nn import functional
 from reference_model.config import PriorConfig
 from reference_model.diffusion.guidance import classifier_free
 from reference_model.diffusion.noise import KeyedNoise, NoiseKey
-from reference_model.diffusion.samplers import sample
+from reference_model.diffusion.samplers import Sampler, sample
 from reference_model.diffusion.schedule import Schedule
 from reference_model.diffusion.targets import Denoiser, denoiser
 from reference_model.transformer import Transformer, timestep_embedding
@@ -160,7 +160,7 @@ class DiffusionPrior(nn.Module):
         steps: int,
         guidance_scale: float = 1.0,
         candidates: int = 2,
-        sampler: str = "ddim",
+        sampler: str | Sampler = "ddim",
     ) -> Tensor:
         """Return unit-length z_i [b, d]: the candidate with the largest z_i . z_t (paper: of two).
 
@@ -170,11 +170,11 @@ class DiffusionPrior(nn.Module):
             steps: of the sampler.
             guidance_scale: classifier-free, 1 = off, as in the paper.
             candidates: how many z_i are drawn for each prompt.
-            sampler: a name of `diffusion.samplers.SAMPLERS`.
+            sampler: a name of `diffusion.samplers.SAMPLERS`, or a sampler itself.
         """
         z_t = text[0]
         noise = KeyedNoise(noise_keys, "prior", z_t.device)
-        denoise = self._denoiser(text, guidance_scale)
+        denoise = self.denoiser(text, guidance_scale)
 
         def draw() -> Tensor:
             return noise.draw(self.config.z_dim)
@@ -190,8 +190,8 @@ class DiffusionPrior(nn.Module):
         best = (draws * z_t).sum(-1).argmax(dim=0)
         return draws[best, torch.arange(len(z_t), device=z_t.device)]
 
-    def _denoiser(self, text: tuple[Tensor, Tensor, Tensor], guidance_scale: float) -> Denoiser:
-        """Return the guided denoiser of these captions."""
+    def denoiser(self, text: tuple[Tensor, Tensor, Tensor], guidance_scale: float) -> Denoiser:
+        """Return the guided denoiser of these captions, over scaled z_i."""
         z_t, states, mask = text
         known = torch.ones(len(z_t), dtype=torch.bool, device=z_t.device)
         network = classifier_free(

@@ -89,19 +89,34 @@ SETTINGS: dict[str, Knob] = {
         means="what the decoder gets as z_i: the prior's, z_t as if it were z_i, or nothing",
     ),
     "prior": Choice(
-        default="x0", allowed=("x0", "eps"), means="which prior, by what it was trained to predict"
+        default="x0",
+        allowed=("x0", "eps", "ar"),
+        means="which prior: of diffusion, by what it was trained to predict, or autoregressive",
+    ),
+    "prior_best_share": Number(
+        default=0.5,
+        low=0.01,
+        high=1.0,
+        means="prior ar: its token of z_i . z_t is drawn from this share of the best, 1 = of all",
     ),
     "prior_steps": Number(default=25, low=1, high=1000, means="sampler steps of the prior"),
     "prior_sampler": Choice(
         default="ddim",
-        allowed=("ddim", "ddpm", "dpm-solver++2m", "heun"),
-        means="of the prior (Karlo's weights: ddpm); heun makes 2 steps - 1 network calls",
+        allowed=("ddim", "ddpm", "analytic-dpm", "dpm-solver++2m", "heun"),
+        means="of the prior (Karlo's weights: ddpm); heun makes 2 steps - 1 network calls, "
+        "analytic-dpm (the paper's) needs the part prior-noise-power",
     ),
     "prior_guidance_scale": Number(
         default=1.0, low=0.0, high=20.0, means="1 = off, as in the paper (§5.5)"
     ),
     "prior_candidates": Number(
         default=2, low=1, high=64, means="z_i drawn per prompt; the best by z_i . z_t is kept"
+    ),
+    "decoder": Choice(
+        default="unclip",
+        allowed=("unclip", "imagen", "imagen-t5"),
+        means="which decoder: on z_i, or without a prior on the token states of the stack's frozen "
+        "CLIP, or of a frozen T5 (Imagen); those two leave conditioning without effect",
     ),
     "guidance_scale": Number(
         default=3.0, low=0.0, high=50.0, means="classifier-free guidance of the decoder, 1 = off"
@@ -124,6 +139,13 @@ SETTINGS: dict[str, Knob] = {
         high=1000.0,
         means="of the decoder by the gradient of z_i . z_t in the stack's own CLIP, 0 = off",
     ),
+    "classifier_guidance_scale": Number(
+        default=0.0,
+        low=0.0,
+        high=1000.0,
+        means="of the decoder by the gradient of the noise-aware classifier (part classifier), "
+        "for prompts that name one of its classes, 0 = off",
+    ),
     "threshold": Choice(
         default="static",
         allowed=("static", "dynamic", "none"),
@@ -144,11 +166,17 @@ SETTINGS: dict[str, Knob] = {
     ),
     "decoder_sampler": Choice(
         default="ddim",
-        allowed=("ddim", "ddpm", "ddpm-learned", "dpm-solver++2m", "heun"),
-        means="of the decoder (Karlo's weights: ddpm-learned); heun makes 2 steps - 1 calls",
+        allowed=("ddim", "ddpm", "ddpm-learned", "analytic-dpm", "dpm-solver++2m", "heun"),
+        means="of the decoder (Karlo's weights: ddpm-learned); heun makes 2 steps - 1 calls, "
+        "analytic-dpm needs the part decoder-noise-power",
     ),
     "decoder_eta": Number(
         default=0.0, low=0.0, high=1.0, means="share of fresh noise, with sampler ddim"
+    ),
+    "upsampler_256_network": Choice(
+        default="adm",
+        allowed=("adm", "efficient"),
+        means="U-Net of the upsampler to 256: ADM's as published, or Imagen's Efficient U-Net",
     ),
     "upsampler_256_steps": Number(default=6, low=1, high=1000, means="DDIM steps, 64 to 256"),
     "upsampler_1024_steps": Number(default=4, low=1, high=1000, means="DDIM steps, 256 to 1024"),

@@ -39,7 +39,8 @@ def conditioning_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage
     Raises:
         ValueError: more steps are asked for than the prior has timesteps.
     """
-    kind = settings["conditioning"]
+    # Without z_i there is nothing to make; the other decoders read the caption themselves.
+    kind = settings["conditioning"] if settings["decoder"] == "unclip" else "caption"
     clip = manifest.part("clip").identity
     if kind != "prior":
         return Stage(
@@ -50,13 +51,31 @@ def conditioning_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage
             seconds_per_image=0.001,
             image_size=None,
         )
-    part = manifest.part(prior_part(settings))
+    if settings["prior"] == "ar":
+        return _autoregressive_stage(manifest, settings, clip)
+    name = prior_part(settings)
+    part = manifest.part(name)
     used = ("conditioning", "prior", "prior_steps", "prior_guidance_scale", "prior_candidates")
     calls = _network_calls("prior", settings, part) * settings["prior_candidates"]
     return Stage(
         name="conditioning",
         settings={name: settings[name] for name in used}
         | _changed(manifest, settings, "prior_sampler"),
+        weights=f"{clip}+{part.identity}{_measured(manifest, 'prior', name, settings)}",
+        forward_passes=1 + calls,
+        seconds_per_image=0.0008 * calls,
+        image_size=None,
+    )
+
+
+def _autoregressive_stage(manifest: Manifest, settings: Mapping[str, Any], clip: str) -> Stage:
+    """Return the stage of the autoregressive prior, which has no steps and no sampler to choose."""
+    part = manifest.part(prior_part(settings))
+    used = ("conditioning", "prior", "prior_guidance_scale", "prior_candidates", "prior_best_share")
+    calls = part.config["num_components"] * settings["prior_candidates"]
+    return Stage(
+        name="conditioning",
+        settings={name: settings[name] for name in used},
         weights=f"{clip}+{part.identity}",
         forward_passes=1 + calls,
         seconds_per_image=0.0008 * calls,
@@ -66,7 +85,31 @@ def conditioning_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage
 
 def prior_part(settings: Mapping[str, Any]) -> str:
     """Return which part of the weights is the chosen prior."""
-    return {"x0": "prior", "eps": "prior-eps"}[settings["prior"]]
+    return {"x0": "prior", "eps": "prior-eps", "ar": "prior-ar"}[settings["prior"]]
+
+
+def noise_power_part(part: str) -> str:
+    """Return the name of the part that holds the measured noise power of another."""
+    return f"{part}-noise-power"
+
+
+def _measured(manifest: Manifest, stage: str, name: str, settings: Mapping[str, Any]) -> str:
+    """Return the identity of what a stage's sampler has to know of its network, after a "+".
+
+    Raises:
+        ValueError: it is Analytic-DPM, and nothing was measured, or it was of other weights.
+    """
+    if settings[f"{stage}_sampler"] != "analytic-dpm":
+        return ""
+    power = noise_power_part(name)
+    wanted = f"{stage}_sampler is 'analytic-dpm', and weights {manifest.name!r}"
+    advice = f"train the stage {power} (it measures), or take ddpm"
+    if power not in manifest.parts:
+        raise ValueError(f"{wanted} have no part {power!r}; {advice}")
+    measured = manifest.part(power)
+    if measured.config.get("of") != manifest.part(name).identity:
+        raise ValueError(f"{wanted} have a {power} of another {name}; {advice}")
+    return f"+{measured.identity}"
 
 
 def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
@@ -75,26 +118,44 @@ def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
     Raises:
         ValueError: settings contradict each other, or these weights cannot do what is asked.
     """
-    part = manifest.part("decoder")
+    name = decoder_part(settings)
+    part = manifest.part(name)
     _check_decoder(manifest, part, settings)
     used = ("guidance_scale", "decoder_steps", "decoder_eta")
-    chosen = {name: settings[name] for name in used} | _steering(manifest, settings)
+    chosen = {setting: settings[setting] for setting in used} | _steering(manifest, settings)
     calls = _network_calls("decoder", settings, part)
     steered = calls + 1 if settings["clip_guidance_scale"] else 0  # CLIP's, and that of the caption
+    steered += calls if settings["classifier_guidance_scale"] else 0
     return Stage(
         name="decoder",
-        # Without z_i the decoder must be told so: zeros are not the null embedding.
-        settings={**chosen, "null_z": settings["conditioning"] == "caption"},
-        weights=_clip_of_the_decoder(manifest, part, settings) + part.identity,
+        settings=chosen | _conditions(settings),
+        weights=_read_by_the_decoder(manifest, part, settings)
+        + part.identity
+        + _measured(manifest, "decoder", name, settings)
+        + _classifier(manifest, part, settings),
         forward_passes=calls + steered,
         seconds_per_image=0.007 * calls * _pictures_a_call(settings) + 0.003 * steered,
         image_size=part.config["image_size"],
     )
 
 
+def decoder_part(settings: Mapping[str, Any]) -> str:
+    """Return which part of the weights is the chosen decoder."""
+    chosen = settings["decoder"]
+    return "decoder" if chosen == "unclip" else f"decoder-{chosen}"
+
+
+def _conditions(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a decoder stage says of its conditions."""
+    if settings["decoder"] != "unclip":
+        return {"decoder": settings["decoder"]}
+    # Without z_i the decoder must be told so: zeros are not the null embedding.
+    return {"null_z": settings["conditioning"] == "caption"}
+
+
 def _steering(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the decoder's later settings, those alone that change what it draws."""
-    names = ["decoder_sampler", "clip_guidance_scale", "threshold"]
+    names = ["decoder_sampler", "clip_guidance_scale", "classifier_guidance_scale", "threshold"]
     if settings["guidance_scale"] != 1:
         names += ["guidance_interval", "guidance_rescale"]
     if settings["decoder_sampler"] != "heun":  # which has noise levels of its own
@@ -110,11 +171,38 @@ def _changed(manifest: Manifest, settings: Mapping[str, Any], *names: str) -> di
     return {name: settings[name] for name in names if settings[name] != defaults[name]}
 
 
-def _clip_of_the_decoder(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> str:
-    """Return CLIP's identity, to stand before the decoder's, where the decoder asks CLIP."""
+def _read_by_the_decoder(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> str:
+    """Return the identities, each before a "+", of the encoders that a decoder asks."""
+    asked = [part.config["text_encoder"]] if part.kind == "imagen" else []
     # Karlo's decoder reads the states of CLIP's text tower.
-    asks = part.kind == "karlo-decoder" or settings["clip_guidance_scale"]
-    return f"{manifest.part('clip').identity}+" if asks else ""
+    if part.kind == "karlo-decoder" or settings["clip_guidance_scale"]:
+        asked.append("clip")
+    return "".join(f"{manifest.part(name).identity}+" for name in dict.fromkeys(asked))
+
+
+def _classifier(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> str:
+    """Return the identity of the classifier that guides, after a "+", where one does.
+
+    Raises:
+        ValueError: there is none, or it was trained on other noise than the decoder.
+    """
+    scale = settings["classifier_guidance_scale"]
+    if not scale:
+        return ""
+    wanted = f"classifier_guidance_scale is {scale:g}, and weights {manifest.name!r}"
+    if "classifier" not in manifest.parts:
+        raise ValueError(f"{wanted} have no part 'classifier'; train the stage, or set it 0")
+    classifier = manifest.part("classifier")
+    ours, theirs = (
+        (p.config.get("schedule", "cosine"), p.config.get("num_timesteps", NUM_TIMESTEPS))
+        for p in (part, classifier)
+    )
+    if ours != theirs:
+        raise ValueError(
+            f"{wanted} have a classifier of the noise {theirs[0]}, {theirs[1]} timesteps, and a "
+            f"decoder of {ours[0]}, {ours[1]}; set it 0"
+        )
+    return f"+{classifier.identity}"
 
 
 def _pictures_a_call(settings: Mapping[str, Any]) -> float:
@@ -175,14 +263,21 @@ def _network_calls(stage: str, settings: Mapping[str, Any], part: Part) -> int:
 
 def upsampler_stage(manifest: Manifest, name: str, settings: Mapping[str, Any]) -> Stage:
     """Return the stage ``upsampler_256`` or ``upsampler_1024``."""
-    part = manifest.part(name.replace("_", "-"))
+    network = settings.get(f"{name}_network", "adm")
+    part = manifest.part(upsampler_part(name, network))
     size = part.config["high_size"]
     steps = settings[f"{name}_steps"]
     return Stage(
         name=name,
-        settings={"steps": steps},
+        settings={"steps": steps} | ({} if network == "adm" else {"network": network}),
         weights=part.identity,
         forward_passes=steps,
         seconds_per_image=5e-7 * size * size * steps,
         image_size=size,
     )
+
+
+def upsampler_part(name: str, network: str) -> str:
+    """Return which part of the weights is an upsampler with this network."""
+    part = name.replace("_", "-")
+    return part if network == "adm" else f"{part}-{network}"

@@ -8,7 +8,7 @@ convolutional.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +19,14 @@ from reference_model.layers import conv_of_enlarged, scaled_norm, silu
 from reference_model.transformer import attend, timestep_embedding
 
 
-def _norm(channels: int, groups: int) -> nn.GroupNorm:
+def norm(channels: int, groups: int) -> nn.GroupNorm:
     """Return a GroupNorm; 0 groups means as many of ADM's 32 as leave four channels in each."""
     if groups == 0:
         groups = max(g for g in (32, 16, 8, 4, 2, 1) if channels % g == 0 and channels // g >= 4)  # noqa: PLR2004
     return nn.GroupNorm(groups, channels)
 
 
-def _zero(module: nn.Module) -> nn.Module:
+def zeroed(module: nn.Module) -> nn.Module:
     """Zero the last layer of a branch, so that every block starts as the identity."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
@@ -50,11 +50,11 @@ class ResBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.resample, self.scale_shift = resample, config.scale_shift
-        self.norm_1 = _norm(channels, config.norm_groups)
+        self.norm_1 = norm(channels, config.norm_groups)
         self.conv_1 = nn.Conv2d(channels, out_channels, 3, padding=1)
         self.emb = nn.Linear(emb_width, (2 if config.scale_shift else 1) * out_channels)
-        self.norm_2 = _norm(out_channels, config.norm_groups)
-        self.conv_2 = _zero(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.norm_2 = norm(out_channels, config.norm_groups)
+        self.conv_2 = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         same = channels == out_channels
         self.skip = nn.Identity() if same else nn.Conv2d(channels, out_channels, 1)
 
@@ -84,11 +84,11 @@ class AttentionBlock(nn.Module):
     def __init__(self, channels: int, config: UnetConfig) -> None:
         super().__init__()
         self.heads = channels // config.head_channels
-        self.norm = _norm(channels, config.norm_groups)
+        self.norm = norm(channels, config.norm_groups)
         self.qkv = nn.Linear(channels, 3 * channels)
         width = config.context_width
         self.context_kv = nn.Linear(width, 2 * channels) if width else None
-        self.out = _zero(nn.Linear(channels, channels))
+        self.out = zeroed(nn.Linear(channels, channels))
 
     def forward(self, x: Tensor, context_kv: Tensor | None, mask: Tensor | None) -> Tensor:
         """Map [b, c, h, w]; context_kv of `project`, mask [b, l] True where a token is real."""
@@ -133,6 +133,25 @@ class Level(nn.Module):
         return x if self.attention is None else self.attention(x, context_kv, mask)
 
 
+def project_for(levels: Iterable[Level], context: Tensor) -> tuple[Tensor, ...]:
+    """Return keys and values of the context for each attention, in the order of the levels."""
+    attentions = (level.attention for level in levels if level.attention is not None)
+    return tuple(a.project(context) for a in attentions if a.context_kv is not None)
+
+
+def runner(
+    emb: Tensor, context_kv: Sequence[Tensor], mask: Tensor | None
+) -> Callable[[Level, Tensor], Tensor]:
+    """Return what runs levels in the order of `project_for`, each with its own keys and values."""
+    left = list(context_kv)
+
+    def run(level: Level, h: Tensor) -> Tensor:
+        reads = left and level.attention is not None
+        return level(h, emb, left.pop(0) if reads else None, mask)
+
+    return run
+
+
 class Unet(nn.Module):
     """A U-Net from (x_t, t, vector, context, low-resolution picture) to an output shaped like x_t.
 
@@ -151,7 +170,7 @@ class Unet(nn.Module):
         self.time = nn.Sequential(
             nn.Linear(config.channels, emb_width), nn.SiLU(), nn.Linear(emb_width, emb_width)
         )
-        self.vector = _vector_in(config, emb_width)
+        self.vector = vector_in(config, emb_width)
         patch_channels = image_channels * config.patch**2
         stem_in = patch_channels + config.condition_channels
         self.stem = nn.Conv2d(stem_in, widths[0], 3, padding=1)
@@ -163,9 +182,9 @@ class Unet(nn.Module):
             ]
         )
         self.up = self._build_up(widths, emb_width, skips)
-        self.out_norm = _norm(widths[0], config.norm_groups)
+        self.out_norm = norm(widths[0], config.norm_groups)
         out_channels = (2 if config.learned_variance else 1) * patch_channels
-        self.out = _zero(nn.Conv2d(widths[0], out_channels, 3, padding=1))
+        self.out = zeroed(nn.Conv2d(widths[0], out_channels, 3, padding=1))
 
     def _level(self, channels: int, out: int, index: int, emb_width: int) -> Level:
         c = self.config
@@ -205,11 +224,7 @@ class Unet(nn.Module):
 
         They depend on neither x_t nor t, so a sampler makes them once for all its steps.
         """
-        if not self.config.context_width:
-            return ()
-        levels = (*self.down, *self.middle, *self.up)
-        found = (level.attention for level in levels if level.attention is not None)
-        return tuple(attention.project(context) for attention in found)
+        return project_for((*self.down, *self.middle, *self.up), context)
 
     def forward(
         self,
@@ -236,15 +251,10 @@ class Unet(nn.Module):
         """
         if context_kv is None:
             context_kv = () if context is None else self.project_context(context)
-        left = list(context_kv)
-
-        def run(level: Level, h: Tensor) -> Tensor:
-            reads = left and level.attention is not None
-            return level(h, emb, left.pop(0) if reads else None, context_mask)
-
         emb = self.time(timestep_embedding(t, self.config.channels))
         if self.vector is not None and vector is not None:
             emb = emb + self.vector(vector)
+        run = runner(emb, context_kv, context_mask)
         h = functional.pixel_unshuffle(x_t, self.config.patch)
         h = self.stem(h if low is None else torch.cat([h, low], dim=1))
         skips = [h]
@@ -261,7 +271,7 @@ class Unet(nn.Module):
         return functional.pixel_shuffle(h, self.config.patch)
 
 
-def _vector_in(config: UnetConfig, emb_width: int) -> nn.Module | None:
+def vector_in(config: UnetConfig, emb_width: int) -> nn.Module | None:
     """Return what brings the vector to the timestep embedding's width.
 
     Raises:

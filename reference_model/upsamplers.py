@@ -17,7 +17,7 @@ from reference_model.diffusion.noise import KeyedNoise, NoiseKey
 from reference_model.diffusion.samplers import ddim
 from reference_model.diffusion.schedule import Schedule
 from reference_model.diffusion.targets import denoiser
-from reference_model.unet import Unet
+from reference_model.efficient_unet import build_unet
 
 IMAGE_RANGE = 1.0
 
@@ -28,7 +28,7 @@ class Upsampler(nn.Module):
     def __init__(self, config: UpsamplerConfig) -> None:
         super().__init__()
         self.config = config
-        self.unet = Unet(config.unet)
+        self.unet = build_unet(config.unet)
         self.schedule = Schedule(config.schedule, config.num_timesteps)
 
     def forward(self, x_t: Tensor, t: Tensor, low: Tensor) -> Tensor:

@@ -87,7 +87,11 @@ def test_words_are_asked_for_by_words_alone():
     ("name", "message"),
     [
         ("scenes/quik", 'no prompt set "scenes/quik"; did you mean "scenes/quick"?'),
-        ("zzz", 'no prompt set "zzz"; allowed: scenes/quick, scenes/showcase, scenes/words'),
+        (
+            "zzz",
+            'no prompt set "zzz"; allowed: scenes/quick, scenes/showcase, '
+            "scenes/single-seen, scenes/words",
+        ),
     ],
 )
 def test_an_unknown_set_is_named_with_what_is_near(name, message):

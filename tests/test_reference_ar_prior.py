@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from reference_model.ar_prior import AutoregressivePrior, AutoregressivePriorConfig, paper
+from reference_model.ar_prior import AutoregressivePrior
 from reference_model.pca import fit_pca, reconstruct
+from reference_model.variant_config import AutoregressivePriorConfig
+from reference_model.variants import paper
 
 CONFIG = AutoregressivePriorConfig(
     z_dim=8, text_width=6, context_length=5, num_components=4, width=16, depth=1, heads=2,
@@ -147,7 +149,7 @@ def test_it_learns_which_image_belongs_to_which_text():
 
 def test_the_papers_size_rounds_to_one_billion():
     with torch.device("meta"):
-        built = AutoregressivePrior(paper())
+        built = AutoregressivePrior(paper().prior_ar)
     size = sum(p.numel() for p in built.parameters())
     assert round(size / 1e9) == 1
     assert size == pytest.approx(24 * 12 * 1664**2, rel=0.02)

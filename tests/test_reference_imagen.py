@@ -5,7 +5,8 @@ import torch
 
 from reference_model.clip import TextEncoding
 from reference_model.config import UnetConfig
-from reference_model.imagen import Imagen, ImagenConfig
+from reference_model.imagen import Imagen
+from reference_model.variant_config import ImagenConfig
 
 UNET = UnetConfig(
     patch=2, channels=8, multipliers=(1, 2), depth=1, attention_levels=(1,), head_channels=8,

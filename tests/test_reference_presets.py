@@ -5,12 +5,16 @@ import json
 import pytest
 import torch
 
+from reference_model.ar_prior import AutoregressivePrior
+from reference_model.classifier import NoisyClassifier
 from reference_model.clip import Clip
 from reference_model.config import StackConfig, from_json, to_json
 from reference_model.decoder import Decoder
+from reference_model.imagen import Imagen
 from reference_model.presets import PRESETS, preset
 from reference_model.prior import DiffusionPrior
 from reference_model.upsamplers import Upsampler
+from reference_model.variants import VARIANTS, variants
 
 WHOLE_BPE = range(512, 49_406)  # all of CLIP's tokens beyond the byte units
 
@@ -70,3 +74,26 @@ def test_upsamplers_of_the_paper_take_a_picture_of_any_size():
         )
         t = torch.zeros(1, dtype=torch.int64, device="meta")
         assert built[part](x_t, t, small).shape == x_t.shape
+
+
+def variant_networks(known):
+    """Return the networks of a preset's variants, without memory."""
+    build = {
+        "prior_ar": AutoregressivePrior,
+        "classifier": NoisyClassifier,
+        "decoder_imagen": Imagen,
+        "upsampler_256_efficient": Upsampler,
+    }
+    with torch.device("meta"):
+        return {
+            part: kind(getattr(known, part))
+            for part, kind in build.items()
+            if getattr(known, part) is not None
+        }
+
+
+@pytest.mark.parametrize("name", sorted(VARIANTS))
+def test_every_variant_has_its_expected_size(name):
+    known = variants(name)
+    sizes = {part: size(net) for part, net in variant_networks(known).items()}
+    assert sizes == known.expected_parameters

@@ -103,10 +103,11 @@ def test_what_cannot_be_drawn_is_refused_when_it_is_planned(tiny, changes, messa
 
 
 def test_every_sampler_has_a_name_and_every_name_a_sampler():
-    from reference_model.diffusion.samplers import SAMPLERS
+    from reference_model.diffusion.samplers import ANALYTIC_DPM, SAMPLERS
 
-    assert set(SETTINGS["decoder_sampler"].allowed) == set(SAMPLERS)
-    assert set(SETTINGS["prior_sampler"].allowed) == set(SAMPLERS) - {"ddpm-learned"}
+    names = {*SAMPLERS, ANALYTIC_DPM}
+    assert set(SETTINGS["decoder_sampler"].allowed) == names
+    assert set(SETTINGS["prior_sampler"].allowed) == names - {"ddpm-learned"}
 
 
 def counted(monkeypatch, owner, name):

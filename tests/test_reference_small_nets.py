@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from reference_model.autoencoders import Autoencoder, AutoencoderConfig
-from reference_model.classifier import ClassifierConfig, NoisyClassifier, classifier_loss
+from reference_model.classifier import NoisyClassifier, classifier_loss
 from reference_model.config import UnetConfig
 from reference_model.diffusion.gradient_guidance import classifier_guided
 from reference_model.diffusion.samplers import ddim
 from reference_model.diffusion.schedule import Schedule
 from reference_model.diffusion.targets import denoiser
+from reference_model.variant_config import ClassifierConfig
 
 UNET = UnetConfig(patch=2, channels=8, multipliers=(1, 2), depth=1)
 
@@ -24,7 +25,7 @@ def bright_or_dark(n, source):
 def test_a_classifier_learns_through_noise_and_leads_sampling_to_its_class():
     torch.manual_seed(0)
     source, schedule = torch.Generator().manual_seed(0), Schedule("cosine")
-    classifier = NoisyClassifier(ClassifierConfig(unet=UNET, num_classes=2))
+    classifier = NoisyClassifier(ClassifierConfig(unet=UNET, classes=("dark", "bright")))
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=3e-3)
     for _ in range(40):
         optimizer.zero_grad()

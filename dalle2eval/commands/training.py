@@ -19,18 +19,21 @@ def train(
     data: Annotated[str, typer.Option(help="What to learn from.")] = "scenes",
     work: Annotated[Path | None, typer.Option(help="Checkpoints and logs [OUT/work].")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of a repeat; 0 is the recipe itself.")] = 0,
+    text_encoder: Annotated[
+        Path | None, typer.Option(help="A local T5's folder, for the stage decoder-imagen-t5.")
+    ] = None,
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the parts of a recipe.
+    """Train the parts of a recipe's main line, or the one of --stage.
 
     A killed training goes on when called again.
     """
     from dalle2eval.training import train as train_recipe
 
     choices = {"stage": stage, "data": data, "work": work, "seed": seed, "device": device}
-    folder = train_recipe(recipe, out=out, quiet=quiet, **choices)
+    folder = train_recipe(recipe, out=out, quiet=quiet, text_encoder=text_encoder, **choices)
     if as_json:
         put_json({"weights": str(folder)})
     else:

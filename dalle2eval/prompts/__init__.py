@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dalle2eval.prompts.files import FORMATS, read_prompt_file
-from dalle2eval.prompts.scene_prompts import quick, showcase, words
+from dalle2eval.prompts.scene_prompts import quick, showcase, single_seen, words
 from dalle2eval.prompts.signs import NUM_SIGNS, signs
 from dalle2eval.records import InputError, Prompt
 from dalle2eval.spelling import nearest
@@ -39,6 +39,12 @@ PROMPT_SETS: dict[str, PromptSet] = {
     ),
     "scenes/showcase": PromptSet(
         take=showcase, largest=4, default=4, summary="four prompts to look at, at every size"
+    ),
+    "scenes/single-seen": PromptSet(
+        take=single_seen,
+        largest=400,
+        default=42,
+        summary="one object in a colour and shape that training draws together: a known class",
     ),
     "scenes/words": PromptSet(
         take=words,

@@ -51,6 +51,11 @@ def words(n: int) -> tuple[Prompt, ...]:
     return tuple(_of_kind("word", n))
 
 
+def single_seen(n: int) -> tuple[Prompt, ...]:
+    """Return n prompts for one object in a colour and shape that training draws together."""
+    return _ordered("single", held_out=False)[:n]
+
+
 def showcase(n: int) -> tuple[Prompt, ...]:
     """Return the first n of the four prompts that are drawn at every size, to be looked at."""
     return tuple(_prompt(scene, TEMPLATES[0], prefix="showcase-") for scene in _SHOWCASE[:n])

@@ -31,6 +31,7 @@ from dalle2eval.scenes.renderer import draw
 MIXES = {
     "broad": (0.22, 0.18, 0.14, 0.30, 0.16),
     "composition": (0.16, 0.24, 0.30, 0.26, 0.04),
+    "one-class": (0.6, 0.4, 0.0, 0.0, 0.0),  # pictures of one colour and shape, for a classifier
 }
 PLAIN_SHARE = 0.6  # the rest is spread over the other templates
 
@@ -76,6 +77,11 @@ class SceneSource:
         """Return every plain caption, and every template, that this source can draw."""
         plain = [caption(s) for kind in KINDS for s in _pool(kind, held_out=self.held_out)]
         return [*plain, *(template.format(plain[0]) for template in TEMPLATES)]
+
+    def classes(self) -> list[str]:
+        """Return the colour and shape of every object that this source draws alone or counted."""
+        drawn = (scene.objects[0] for scene in _pool("single", held_out=self.held_out))
+        return list(dict.fromkeys(f"{item.colour} {item.shape}" for item in drawn))
 
     def _render(self, scenes: list[Scene], start: int, size: int) -> Captioned:
         captions, images = [], np.empty((len(scenes), size, size, 3), np.uint8)

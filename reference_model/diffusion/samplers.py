@@ -6,7 +6,7 @@ choose one by name through `sample`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
@@ -20,8 +20,11 @@ from reference_model.diffusion.targets import Denoiser
 from reference_model.timesteps import Steps
 
 __all__ = [
+    "ANALYTIC_DPM",
     "SAMPLERS",
     "DrawNoise",
+    "Sampler",
+    "analytic",
     "analytic_dpm",
     "ddim",
     "ddim_invert",
@@ -35,7 +38,10 @@ __all__ = [
 
 Sampler = Callable[[Denoiser, Schedule, Tensor, Steps, DrawNoise], Tensor]
 
-# Analytic-DPM is not here: it needs a measurement on data, which a name cannot carry.
+ANALYTIC_DPM = "analytic-dpm"
+
+# Analytic-DPM is not here: it needs a measurement on data, which a name cannot carry; see
+# `analytic`.
 SAMPLERS: dict[str, Sampler] = {
     "ddim": lambda denoise, schedule, x_T, steps, _: ddim(denoise, schedule, x_T, steps=steps),
     "ddpm": lambda denoise, schedule, x_T, steps, draw: ddpm(
@@ -51,8 +57,15 @@ SAMPLERS: dict[str, Sampler] = {
 }
 
 
+def analytic(noise_power: Mapping[int, float]) -> Sampler:
+    """Return Analytic-DPM with the noise power that was measured for a network."""
+    return lambda denoise, schedule, x_T, steps, draw: analytic_dpm(
+        denoise, schedule, x_T, steps=steps, draw=draw, noise_power=noise_power
+    )
+
+
 def sample(
-    name: str,
+    sampler: str | Sampler,
     denoise: Denoiser,
     schedule: Schedule,
     x_T: Tensor,
@@ -61,10 +74,10 @@ def sample(
     draw: DrawNoise,
     eta: float = 0.0,
 ) -> Tensor:
-    """Run the sampler of this name.
+    """Run a sampler.
 
     Args:
-        name: of `SAMPLERS`.
+        sampler: a name of `SAMPLERS`, or what `analytic` returns.
         denoise: (x_t, t) -> x0_hat, eps_hat.
         schedule: alpha_bar table.
         x_T: unit Gaussian noise, any shape with the batch first.
@@ -75,8 +88,10 @@ def sample(
     Raises:
         ValueError: eta is not 0 and the sampler is not DDIM.
     """
-    if eta and name != "ddim":
+    if eta and sampler != "ddim":
+        name = sampler if isinstance(sampler, str) else ANALYTIC_DPM
         raise ValueError(f"eta is {eta}; it is of ddim, so with {name} set it 0")
     if eta:
         return ddim(denoise, schedule, x_T, steps=steps, eta=eta, draw=draw)
-    return SAMPLERS[name](denoise, schedule, x_T, steps, draw)
+    run = SAMPLERS[sampler] if isinstance(sampler, str) else sampler
+    return run(denoise, schedule, x_T, steps, draw)

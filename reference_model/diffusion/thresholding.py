@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from reference_model.diffusion.targets import Threshold
-
-PERCENTILE = 0.995  # Imagen, Fig. A.10
+from reference_model.variant_config import PERCENTILE
 
 
 def static(limit: float = 1.0) -> Threshold:

@@ -31,3 +31,6 @@ class CaptionedImages(Protocol):
 
     def all_captions(self) -> Sequence[str]:
         """Return texts that together contain every word of the data, for the vocabulary."""
+
+    def classes(self) -> Sequence[str]:
+        """Return what the classes of pictures are called in captions; empty where it has none."""

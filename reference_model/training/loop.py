@@ -23,6 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from reference_model.efficient_unet import EfficientUnet
 from reference_model.training.optimizer import optimizers
 from reference_model.unet import Unet
 
@@ -219,7 +220,7 @@ def _prepare(module: nn.Module, config: LoopConfig) -> None:
     if config.compiled:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for part in module.modules():
-            if isinstance(part, Unet):
+            if isinstance(part, Unet | EfficientUnet):
                 part.compile()
 
 

@@ -193,6 +193,9 @@ def prior_loss(
     return native_loss(prior.config.target, output, x0, eps, alpha_bar)
 
 
+PRIOR_EMBEDDINGS = 40_000  # captioned images whose z_i a prior is trained on
+
+
 class EmbeddedCaptions:
     """z_i and token ids of many captioned images, made once: the prior never needs pixels.
 

@@ -11,30 +11,35 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from reference_model.checkpoint import load_part, load_tensors, save_part
+from reference_model.checkpoint import load_tensors, save_part
 from reference_model.clip import Clip
 from reference_model.config import ClipConfig, StackConfig
 from reference_model.decoder import Decoder
-from reference_model.manifest import CheckpointError, Manifest, Part, read_manifest, verify
+from reference_model.manifest import verify
 from reference_model.presets import preset, scenes_judge
 from reference_model.prior import DiffusionPrior
 from reference_model.spelling import nearest
 from reference_model.tokenizer import vocabulary_of
 from reference_model.training.contrastive import contrastive_loss
 from reference_model.training.data import CaptionedImages
-from reference_model.training.loop import Loop, Loss
+from reference_model.training.finished import Built, described, finished, finished_clip
+from reference_model.training.loop import Loop
+from reference_model.training.noise_power import measure
 from reference_model.training.recipes import RECIPES, StageRecipe
 from reference_model.training.stages import (
+    PRIOR_EMBEDDINGS,
     Corruption,
     EmbeddedCaptions,
     decoder_loss,
     prior_loss,
     upsampler_loss,
 )
+from reference_model.training.text_encoder import READER, keep_t5
+from reference_model.training.variant_builders import VARIANT_BUILDERS
+from reference_model.training.variant_recipes import VARIANT_RECIPES, Measurement
 from reference_model.upsamplers import Upsampler
 
 SEEDS_APART = 1000  # between repeats, so that no two stages of two repeats begin alike
-PRIOR_EMBEDDINGS = 40_000  # captioned images whose z_i a prior is trained on
 
 
 class DataFactory(Protocol):
@@ -44,7 +49,7 @@ class DataFactory(Protocol):
         """Return the source; ``mix`` names the kinds of samples that it favours."""
 
 
-def train(
+def train(  # noqa: PLR0913  (the command's options by their names)
     recipe: str,
     data: DataFactory,
     *,
@@ -53,6 +58,7 @@ def train(
     out: Path,
     device: str = "cpu",
     seed: int = 0,
+    text_encoder: Path | None = None,
 ) -> None:
     """Train all parts of a recipe, or one, and write them to ``out``.
 
@@ -61,29 +67,39 @@ def train(
     Args:
         recipe: name in `RECIPES`.
         data: makes the data of a stream.
-        stage: one part's name; None for all, in order.
+        stage: one part's name; None for all of the main line, in order.
         work: folder of checkpoints and logs, one sub-folder a part.
         out: folder of the finished weights, one sub-folder a set.
         device: ``cpu`` or ``cuda``.
         seed: of a repeat: 0 is the recipe itself, any other begins from other initial weights.
+        text_encoder: folder of a T5 in transformers' layout, for the stage decoder-imagen-t5; it
+            becomes a part of the weights, so a training that goes on needs it no more.
 
     Raises:
         ValueError: unknown recipe or stage.
         CheckpointError: a part that this stage needs is not trained yet.
     """
-    stages = _choose(recipe, stage)
-    for chosen in stages:
+    if text_encoder is not None and stage != READER:
+        raise ValueError(f"a text encoder is read by the stage {READER} alone, not by {stage}")
+    for chosen in _choose(recipe, stage):
+        if text_encoder is not None:
+            keep_t5(text_encoder, out / chosen.weights)
+        if isinstance(chosen, Measurement):
+            sys.stderr.write(f"measuring {recipe}/{chosen.stage}\n")
+            source = data(stream=chosen.stream, held_out=False, mix=chosen.mix)
+            measure(chosen, source, out / chosen.weights, device)
+            continue
         sys.stderr.write(f"training {recipe}/{chosen.stage}: {chosen.loop.steps} steps\n")
         repeat = replace(chosen, seed=chosen.seed + SEEDS_APART * seed)
         _train_part(preset(recipe), repeat, data, work / chosen.stage, out, device)
 
 
-def _choose(recipe: str, stage: str | None) -> list[StageRecipe]:
+def _choose(recipe: str, stage: str | None) -> list[StageRecipe | Measurement]:
     if recipe not in RECIPES:
         raise ValueError(f"unknown recipe {recipe!r}{nearest(recipe, RECIPES)}")
-    parts = RECIPES[recipe]
     if stage is None:
-        return list(parts.values())
+        return list(RECIPES[recipe].values())
+    parts = {**RECIPES[recipe], **VARIANT_RECIPES.get(recipe, {})}
     if stage not in parts:
         raise ValueError(f"recipe {recipe!r} has no stage {stage!r}{nearest(stage, parts)}")
     return [parts[stage]]
@@ -124,30 +140,15 @@ def _train_part(
     )
 
 
-Built = tuple[nn.Module, Loss, Part]
-
-
 def _start_from(network: nn.Module, folder: Path, name: str, stage: str) -> dict[str, Any]:
     """Fill a network with its part's trained weights and return what is known of their training."""
-    manifest = _trained(folder, name)
+    manifest = finished(folder, name)
     verify(manifest, name)
     load_tensors(network, manifest.path(name))
     training = manifest.part(name).training
     # Called again when it is finished, the stage finds its own result there.
     before: dict[str, Any] = training["before"] if training.get("stage") == stage else training
     return before
-
-
-def _trained(folder: Path, name: str) -> Manifest:
-    """Return the manifest of weights that hold a finished part."""
-    manifest = read_manifest(folder) if (folder / "manifest.json").exists() else None
-    if manifest is None or name not in manifest.parts:
-        raise CheckpointError(f"{folder} holds no trained {name} yet; train the stage {name} first")
-    return manifest
-
-
-def _described(kind: str, config: object, vocabulary: tuple[int, ...] = ()) -> Part:
-    return Part(kind=kind, file="", sha256="", config=asdict(config), vocabulary=vocabulary)
 
 
 def _contrastive(
@@ -160,7 +161,7 @@ def _contrastive(
     def loss(step: int) -> torch.Tensor:
         return contrastive_loss(clip, data, batch_size=size, step=step)
 
-    return clip, loss, _described("clip", config, vocabulary)
+    return clip, loss, described("clip", config, vocabulary)
 
 
 def _clip(
@@ -175,15 +176,10 @@ def _judge(
     return _contrastive(scenes_judge(), recipe, data, device)
 
 
-def _trained_clip(out: Path, device: str) -> Clip:
-    """Load the finished CLIP that the next stages build on."""
-    return load_part(_trained(out, "clip"), "clip", Clip, ClipConfig, device=device)
-
-
 def _decoder(
     stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
 ) -> Built:
-    clip = _trained_clip(out, device)
+    clip = finished_clip(out, device)
     vocabulary = clip.tokenizer.vocabulary
     decoder = Decoder(stack.decoder, vocabulary).to(device)
     size = recipe.loop.batch_size
@@ -201,13 +197,13 @@ def _decoder(
             noise_shift=recipe.noise_shift,
         )
 
-    return decoder, loss, _described("decoder", stack.decoder, vocabulary)
+    return decoder, loss, described("decoder", stack.decoder, vocabulary)
 
 
 def _prior(
     stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
 ) -> Built:
-    clip = _trained_clip(out, device)
+    clip = finished_clip(out, device)
     target = "eps" if recipe.part == "prior-eps" else "x0"
     config = replace(stack.prior, target=target)
     prior = DiffusionPrior(config).to(device)
@@ -219,7 +215,7 @@ def _prior(
     def loss(step: int) -> torch.Tensor:
         return prior_loss(prior, clip, embedded, batch_size=size, step=step)
 
-    return prior, loss, _described("prior", config)
+    return prior, loss, described("prior", config)
 
 
 def _upsampler(
@@ -232,7 +228,7 @@ def _upsampler(
     def loss(step: int) -> torch.Tensor:
         return upsampler_loss(upsampler, data, batch_size=size, step=step)
 
-    return upsampler, loss, _described("upsampler", config)
+    return upsampler, loss, described("upsampler", config)
 
 
 BUILDERS: dict[str, Callable[..., Built]] = {
@@ -243,4 +239,5 @@ BUILDERS: dict[str, Callable[..., Built]] = {
     "decoder": _decoder,
     "upsampler-256": _upsampler,
     "upsampler-1024": _upsampler,
+    **VARIANT_BUILDERS,
 }

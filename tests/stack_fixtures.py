@@ -1,0 +1,49 @@
+"""The tiny stack with parts that its bundled weights lack, made in seconds by `train`."""
+
+import shutil
+import sys
+from dataclasses import replace
+
+from dalle2eval.scenes.training_data import SceneSource
+from reference_model.manifest import BUNDLED
+from reference_model.training import train
+from reference_model.training.loop import LoopConfig
+from reference_model.training.recipes import RECIPES, StageRecipe
+from reference_model.training.variant_recipes import VARIANT_RECIPES
+
+LOOP = LoopConfig(steps=4, batch_size=4, warmup_steps=1, checkpoint_every=2, log_every=2)
+EMBEDDINGS = 64
+
+
+def scene_source(*, stream, held_out, mix):
+    return SceneSource(stream=stream, held_out=held_out, mix=mix)
+
+
+def copy_tiny(folder):
+    """Copy the bundled tiny weights to folder/tiny and return that."""
+    return shutil.copytree(BUNDLED / "tiny", folder / "tiny")
+
+
+def make_tiny_recipe(monkeypatch):
+    """Let `train("tiny", ...)` train every stage of scenes for a moment."""
+    for table in (RECIPES, VARIANT_RECIPES):
+        shortened = {name: _shortened(recipe) for name, recipe in table["scenes"].items()}
+        monkeypatch.setitem(table, "tiny", shortened)
+    for name in ("train", "variant_builders"):
+        module = sys.modules[f"reference_model.training.{name}"]
+        monkeypatch.setattr(module, "PRIOR_EMBEDDINGS", EMBEDDINGS)
+
+
+def _shortened(recipe):
+    if isinstance(recipe, StageRecipe):
+        return replace(recipe, weights="tiny", loop=LOOP)
+    # One part in two batches; a thousand timesteps of each cost a second.
+    samples = 6 if recipe.part == "prior" else 4
+    return replace(recipe, weights="tiny", num_samples=samples, batch_size=4)
+
+
+def train_tiny(folder, *stages, **choices):
+    """Train stages of the tiny stack in a folder that `copy_tiny` filled."""
+    for stage in stages:
+        train("tiny", scene_source, stage=stage, work=folder / "work" / stage, out=folder,
+              **choices)  # fmt: skip
