@@ -51,13 +51,13 @@ def test_d6_a_sampler_makes_the_calls_asked_for_begins_in_noise_and_ends_in_rang
 
 def test_d6_the_prior_calls_its_network_once_a_step_and_candidate(monkeypatch):
     prior, called = DiffusionPrior(preset("tiny").prior), []
-    forward = DiffusionPrior.forward
+    continued = DiffusionPrior.continued
 
     def counted(self, x_t, t, *rest):
         called.append(int(t[0]))
-        return forward(self, x_t, t, *rest)
+        return continued(self, x_t, t, *rest)
 
-    monkeypatch.setattr(DiffusionPrior, "forward", counted)
+    monkeypatch.setattr(DiffusionPrior, "continued", counted)
     with torch.no_grad():
         prior.sample(random_text(prior.config, 2), [("a", 0), ("b", 0)], steps=64, candidates=2)
     assert len(called) == 128

@@ -35,7 +35,7 @@ def test_what_lies_in_a_store_keeps_its_address():
         "decoder_eta": 0.0,
         "null_z": False,
     }
-    assert (conditioning.version, decoder.version) == (2, 2)
+    assert (conditioning.version, decoder.version) == (3, 3)
     assert (conditioning.forward_passes, decoder.forward_passes) == (51, 20)
     assert "+" not in decoder.weights
 
@@ -127,7 +127,8 @@ def test_the_forecast_counts_the_calls_that_a_sampler_makes(tiny, monkeypatch, s
     from reference_model.decoder import Decoder
     from reference_model.prior import DiffusionPrior
 
-    decoder, prior = (counted(monkeypatch, kind, "forward") for kind in (Decoder, DiffusionPrior))
+    decoder = counted(monkeypatch, Decoder, "from_projected")
+    prior = counted(monkeypatch, DiffusionPrior, "continued")
     seen, read = (counted(monkeypatch, Clip, name) for name in ("encode_images", "encode_text"))
     changes = {
         "decoder_sampler": sampler,

@@ -11,7 +11,9 @@ import functools
 import hashlib
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 
 from dalle2eval.records import Prompt
 from dalle2eval.scenes.grammar import (
@@ -22,6 +24,7 @@ from dalle2eval.scenes.grammar import (
     caption,
     facts,
     is_held_out,
+    scene_from_facts,
 )
 
 # Shares of the kinds in `scenes/quick`, in percent.
@@ -52,8 +55,17 @@ def words(n: int) -> tuple[Prompt, ...]:
 
 
 def single_seen(n: int) -> tuple[Prompt, ...]:
-    """Return n prompts for one object in a colour and shape that training draws together."""
-    return _ordered("single", held_out=False)[:n]
+    """Return n prompts for one object in a colour and shape that training draws together.
+
+    The pairs of colour and shape take turns, so that 42 prompts ask for all of them.
+    """
+    turns: Counter[tuple[object, object]] = Counter()
+    ranked = []
+    for prompt in _ordered("single", held_out=False):
+        (item,) = scene_from_facts(prompt.facts or {}).objects
+        ranked.append((turns[item.colour, item.shape], prompt))
+        turns[item.colour, item.shape] += 1
+    return tuple(prompt for _, prompt in sorted(ranked, key=itemgetter(0)))[:n]
 
 
 def showcase(n: int) -> tuple[Prompt, ...]:
