@@ -16,7 +16,10 @@ def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Such as scenes.")],
     out: Annotated[Path, typer.Option(help="Folder of the finished weights.")],
     stage: Annotated[str | None, typer.Option(help="One part; all when not given.")] = None,
-    data: Annotated[str, typer.Option(help="What to learn from.")] = "scenes",
+    data: Annotated[
+        str,
+        typer.Option(help="scenes, or captioned images: a folder, zip, tar or shard-{0..9}.tar."),
+    ] = "scenes",
     work: Annotated[Path | None, typer.Option(help="Checkpoints and logs [OUT/work].")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of a repeat; 0 is the recipe itself.")] = 0,
     text_encoder: Annotated[

@@ -13,7 +13,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -40,11 +40,13 @@ class Collection:
         readers: the file's content by its name (path within the place, forward slashes); raise
             `BadImage` for a file that cannot be read.
         num_others: files that are no pictures by their suffix; they are not looked at.
+        texts: readers of the ``.txt`` files, such as the captions of training pictures.
     """
 
     place: Path
     readers: dict[str, Reader]
     num_others: int
+    texts: dict[str, Reader] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,11 +87,14 @@ def open_collection(place: str | Path) -> Collection:
 
 def _collect(place: Path, files: Iterable[tuple[str, Reader]]) -> Collection:
     readers: dict[str, Reader] = {}
+    texts: dict[str, Reader] = {}
     num_others = 0
     for name, reader in sorted(files, key=lambda file: file[0]):
         suffix, hidden = PurePosixPath(name).suffix.lower(), _hidden(name)
         if hidden or suffix not in (*SUFFIXES, *OTHER_PICTURES):
             num_others += 1
+            if suffix == ".txt" and not hidden:
+                texts[name] = reader
         elif suffix in OTHER_PICTURES:
             kind = f"{suffix[1:].upper()} is not read; convert it to PNG, JPEG or WebP"
             readers[name] = partial(_refuse, kind)
@@ -97,7 +102,7 @@ def _collect(place: Path, files: Iterable[tuple[str, Reader]]) -> Collection:
             readers[name] = partial(_refuse, "two files of the archive have this name")
         else:
             readers[name] = reader
-    return Collection(place=place, readers=readers, num_others=num_others)
+    return Collection(place=place, readers=readers, num_others=num_others, texts=texts)
 
 
 def _hidden(name: str) -> bool:

@@ -37,7 +37,7 @@ PLAIN_SHARE = 0.6  # the rest is spread over the other templates
 
 
 class Captioned(NamedTuple):
-    """Captions with their images, uint8 [n, size, size, 3]."""
+    """Captions of a batch, and the images of the rows that were asked for, uint8 [m, h, w, 3]."""
 
     captions: list[str]
     images: NDArray[np.uint8]
@@ -62,16 +62,18 @@ class SceneSource:
     held_out: bool = False
     mix: str = "broad"
 
-    def batch(self, start: int, n: int, size: int) -> Captioned:
-        """Return samples start ... start + n - 1 at ``size`` pixels."""
-        return self._render([self._sample(start + k) for k in range(n)], start, size)
+    def batch(self, start: int, n: int, size: int, *, rows: range | None = None) -> Captioned:
+        """Return samples start ... start + n - 1 at ``size`` pixels, images of ``rows`` only."""
+        return self._render([self._sample(start + k) for k in range(n)], start, size, rows)
 
-    def contrastive_batch(self, start: int, n: int, size: int) -> Captioned:
+    def contrastive_batch(
+        self, start: int, n: int, size: int, *, rows: range | None = None
+    ) -> Captioned:
         """Like `batch`, but every second sample is a near miss of the one before, if it has one."""
         scenes = [self._sample(start + k) for k in range(n)]
         for k in range(1, n, 2):
             scenes[k] = self._near_miss(scenes[k - 1], start + k) or scenes[k]
-        return self._render(scenes, start, size)
+        return self._render(scenes, start, size, rows)
 
     def all_captions(self) -> list[str]:
         """Return every plain caption, and every template, that this source can draw."""
@@ -83,14 +85,16 @@ class SceneSource:
         drawn = (scene.objects[0] for scene in _pool("single", held_out=self.held_out))
         return list(dict.fromkeys(f"{item.colour} {item.shape}" for item in drawn))
 
-    def _render(self, scenes: list[Scene], start: int, size: int) -> Captioned:
-        captions, images = [], np.empty((len(scenes), size, size, 3), np.uint8)
+    def _render(self, scenes: list[Scene], start: int, size: int, rows: range | None) -> Captioned:
+        rows = range(len(scenes)) if rows is None else rows
+        captions, images = [], np.empty((len(rows), size, size, 3), np.uint8)
         for k, scene in enumerate(scenes):
             rng = self._rng(start + k, 1)
             plain = rng.random() < PLAIN_SHARE
             template = PLAIN if plain else TEMPLATES[int(rng.integers(1, len(TEMPLATES)))]
             captions.append(caption(scene, template))
-            images[k] = draw(scene, int(rng.integers(2**62)), size)
+            if k in rows:
+                images[k - rows.start] = draw(scene, int(rng.integers(2**62)), size)
         return Captioned(captions, images)
 
     def _rng(self, k: int, purpose: int) -> np.random.Generator:

@@ -14,19 +14,25 @@ from numpy.typing import NDArray
 
 
 class CaptionedBatch(NamedTuple):
-    """Captions with their images, uint8 [n, size, size, 3]."""
+    """All captions of a batch, and the images of some rows of it, uint8 [m, size, size, 3]."""
 
     captions: list[str]
     images: NDArray[np.uint8]
 
 
 class CaptionedImages(Protocol):
-    """An endless or finite source of captioned images."""
+    """An endless source of captioned images.
 
-    def batch(self, start: int, n: int, size: int) -> CaptionedBatch:
-        """Return samples start ... start + n - 1 at ``size`` pixels."""
+    A process that computes only some rows of a batch asks for the images of these; the captions of
+    all rows come with them, because random spelling is drawn over the whole batch.
+    """
 
-    def contrastive_batch(self, start: int, n: int, size: int) -> CaptionedBatch:
+    def batch(self, start: int, n: int, size: int, *, rows: range | None = None) -> CaptionedBatch:
+        """Return samples start ... start + n - 1 at ``size`` pixels; images of ``rows`` only."""
+
+    def contrastive_batch(
+        self, start: int, n: int, size: int, *, rows: range | None = None
+    ) -> CaptionedBatch:
         """Like `batch`, with near misses beside each other (such as swapped colours)."""
 
     def all_captions(self) -> Sequence[str]:
