@@ -1,10 +1,11 @@
 """Keep memory that was freed, in place of giving it back to the system at every step.
 
-glibc maps every block over 128 KB to 32 MB afresh and unmaps it when it is freed. A U-Net on a CPU
-frees hundreds of such blocks a step, each of them comes back as new pages that the kernel must
-find and clear, and on machines whose page faults are dear (virtual ones) that is half of the time
-(benchmarks/allocator.py). Held blocks are used again instead; a process keeps its peak until it
-ends. See mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD.
+glibc maps large blocks afresh (from 128 KB, later up to 32 MB, whatever was freed) and unmaps them
+when they are freed. Training a U-Net on a CPU frees hundreds of them a step, each comes back as new
+pages that the kernel must find and clear, and on a virtual machine that was half of the time
+(docs/notebook.md); drawing keeps smaller blocks and gains 2% (benchmarks/allocator.py). Held blocks
+are used again instead; a process keeps its peak until it ends. See mallopt(3), M_MMAP_MAX and
+M_TRIM_THRESHOLD.
 """
 
 from __future__ import annotations
