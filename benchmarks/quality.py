@@ -3,8 +3,9 @@
     uv run python benchmarks/quality.py --n 200
 
 Held-out prompts (scenes that training never drew) of every kind, drawn at several guidance scales
-with and without the prior; real renders of the same prompts pass the same reader beside them. Every
-share has a Wilson interval. Writes benchmarks/results/quality.json and prints a table.
+with and without the prior, and reranked by the stack's own CLIP with ``--candidates 4 16``; real
+renders of the same prompts pass the same reader beside them. Every share has a Wilson interval.
+Writes benchmarks/results/quality.json and prints a table.
 """
 
 from __future__ import annotations
@@ -84,12 +85,18 @@ def rows(args: argparse.Namespace) -> Iterator[dict[str, object]]:
         scenes = held_out_scenes(kind, args.n)
         real = (draw(scene, 10_000 + k) for k, scene in enumerate(scenes))
         yield {"kind": kind, "arm": "real renders", "shares": measure(scenes, real)}
-        for conditioning, scale in itertools.product(args.conditioning, args.scales):
+        choices = itertools.product(args.conditioning, args.scales, args.candidates)
+        for conditioning, scale, candidates in choices:
             started = time.monotonic()
-            settings = {"conditioning": conditioning, "guidance_scale": scale}
+            settings = {
+                "conditioning": conditioning,
+                "guidance_scale": scale,
+                "decoder_candidates": candidates,
+            }
             shares = measure(scenes, generated(scenes, settings))
             seconds = round((time.monotonic() - started) / len(scenes), 3)
             arm = f"{conditioning}, guidance {scale:g}"
+            arm += f", best of {candidates}" if candidates > 1 else ""
             yield {"kind": kind, "arm": arm, "shares": shares, "seconds_per_image": seconds}
 
 
@@ -100,6 +107,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=list(KINDS))
     parser.add_argument("--scales", nargs="+", type=float, default=[1.0, 2.0, 3.0, 4.0])
     parser.add_argument("--conditioning", nargs="+", default=["prior"])
+    parser.add_argument("--candidates", nargs="+", type=int, default=[1])
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     results = []
@@ -109,7 +117,7 @@ def main() -> None:
             f"{q} {s['value']:.1%} [{s['low']:.1%}, {s['high']:.1%}]"
             for q, s in row["shares"].items()
         ]
-        sys.stdout.write(f"{row['kind']:11} {row['arm']:24} n={args.n}  {'; '.join(texts)}\n")
+        sys.stdout.write(f"{row['kind']:11} {row['arm']:36} n={args.n}  {'; '.join(texts)}\n")
         sys.stdout.flush()
     weights = load("scenes").weights
     document = {"machine": machine_facts(), "weights": weights, "n": args.n, "results": results}

@@ -241,20 +241,26 @@ class DALLE2:
     ) -> NDArray[np.uint8]:
         from reference_model.clip import to_uint8
         from reference_model.guiding import sampler_of, steering_of
+        from reference_model.reranking import best_of
 
         part = planning.decoder_part({"decoder": self._setting(stage, "decoder")})
         decoder = self.network(part)
         setting = functools.partial(self._setting, stage)
-        pictures = decoder.sample(
+        draw = functools.partial(
+            decoder.sample,
             *self._conditions(stage, part, prompts, z_i),
-            noise_keys,
             steps=self._steps(stage, decoder),
             guidance_scale=stage.settings["guidance_scale"],
             sampler=sampler_of("decoder", part, setting, self.network),
             eta=stage.settings["decoder_eta"],
             steering=steering_of(setting, self.network, prompts, part),
         )
-        return to_uint8(pictures)
+        candidates = setting("decoder_candidates")
+        if candidates == 1:
+            return to_uint8(draw(noise_keys))
+        clip = self.network("clip")
+        z_t = clip.encode_text(prompts).z_t
+        return to_uint8(best_of(candidates, draw, clip.encode_images, z_t, noise_keys))
 
     def _conditions(
         self, stage: Stage, part: str, prompts: Sequence[str], z_i: NDArray[Any]

@@ -157,6 +157,13 @@ SETTINGS: dict[str, Knob] = {
         high=1.0,
         means="share of a picture's entries within the range, with threshold dynamic",
     ),
+    "decoder_candidates": Number(
+        default=1,
+        low=1,
+        high=512,
+        means="pictures drawn per prompt and seed; the stack's own CLIP keeps the best by "
+        "z_i . z_t (reranking), 1 = off",
+    ),
     "decoder_steps": Number(default=20, low=1, high=1000, means="sampler steps of the decoder"),
     "decoder_shift": Number(
         default=1.0,

@@ -126,6 +126,8 @@ def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
     calls = _network_calls("decoder", settings, part)
     steered = calls + 1 if settings["clip_guidance_scale"] else 0  # CLIP's, and that of the caption
     steered += calls if settings["classifier_guidance_scale"] else 0
+    candidates = settings["decoder_candidates"]
+    ranked = candidates + 1 if candidates > 1 else 0  # CLIP's, and that of the caption
     return Stage(
         name="decoder",
         settings=chosen | _conditions(settings),
@@ -133,8 +135,10 @@ def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
         + part.identity
         + _measured(manifest, "decoder", name, settings)
         + _classifier(manifest, part, settings),
-        forward_passes=calls + steered,
-        seconds_per_image=0.007 * calls * _pictures_a_call(settings) + 0.003 * steered,
+        forward_passes=candidates * (calls + steered) + ranked,
+        seconds_per_image=candidates
+        * (0.007 * calls * _pictures_a_call(settings) + 0.003 * steered)
+        + 0.003 * ranked,
         image_size=part.config["image_size"],
     )
 
@@ -155,7 +159,8 @@ def _conditions(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _steering(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the decoder's later settings, those alone that change what it draws."""
-    names = ["decoder_sampler", "clip_guidance_scale", "classifier_guidance_scale", "threshold"]
+    names = ["decoder_sampler", "decoder_candidates", "threshold"]
+    names += ["clip_guidance_scale", "classifier_guidance_scale"]
     if settings["guidance_scale"] != 1:
         names += ["guidance_interval", "guidance_rescale"]
     if settings["decoder_sampler"] != "heun":  # which has noise levels of its own
@@ -175,9 +180,17 @@ def _read_by_the_decoder(manifest: Manifest, part: Part, settings: Mapping[str, 
     """Return the identities, each before a "+", of the encoders that a decoder asks."""
     asked = [part.config["text_encoder"]] if part.kind == "imagen" else []
     # Karlo's decoder reads the states of CLIP's text tower.
-    if part.kind == "karlo-decoder" or settings["clip_guidance_scale"]:
+    if part.kind == "karlo-decoder" or _looks_at_pictures(settings):
         asked.append("clip")
     return "".join(f"{manifest.part(name).identity}+" for name in dict.fromkeys(asked))
+
+
+_CLIP_LOOKS = {"clip_guidance_scale": 0, "decoder_candidates": 1}  # and where they are off
+
+
+def _looks_at_pictures(settings: Mapping[str, Any]) -> bool:
+    """Say whether the stack's CLIP sees pictures while a decoder draws."""
+    return any(settings[name] != off for name, off in _CLIP_LOOKS.items())
 
 
 def _classifier(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> str:
@@ -225,11 +238,13 @@ def _check_decoder(manifest: Manifest, part: Part, settings: Mapping[str, Any]) 
             f"decoder_sampler is 'ddpm-learned', and the decoder of {manifest.name!r} has learned "
             "no variance; take ddpm"
         )
-    if settings["clip_guidance_scale"] and manifest.part("clip").kind != "clip":
-        raise ValueError(
-            f"clip_guidance_scale is {settings['clip_guidance_scale']:g}, and the CLIP of "
-            f"{manifest.name!r} has no image encoder; set it 0"
-        )
+    if manifest.part("clip").kind != "clip":
+        for name, off in _CLIP_LOOKS.items():
+            if settings[name] != off:
+                raise ValueError(
+                    f"{name} is {settings[name]:g}, and the CLIP of {manifest.name!r} has no image "
+                    f"encoder; set it {off}"
+                )
 
 
 def _check_shift(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> None:

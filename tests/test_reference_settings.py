@@ -53,6 +53,7 @@ LATER = {
     "guidance_interval": {"guidance_interval": "200-800"},
     "guidance_rescale": {"guidance_rescale": 0.7},
     "clip_guidance_scale": {"clip_guidance_scale": 40.0},
+    "decoder_candidates": {"decoder_candidates": 6},
     "threshold": {"threshold": "none"},
     "threshold_quantile": {"threshold": "dynamic", "threshold_quantile": 0.9},
 }
