@@ -5,7 +5,8 @@
 Held-out prompts (scenes that training never drew) of every kind, drawn at several guidance scales
 with and without the prior, and reranked by the stack's own CLIP with ``--candidates 4 16``; real
 renders of the same prompts pass the same reader beside them. Every share has a Wilson interval.
-Writes benchmarks/results/quality.json and prints a table.
+Writes benchmarks/results/quality.json and prints a table; called again, it goes on with the rows
+that are missing there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from machine import machine_facts
@@ -79,14 +81,19 @@ def measure(scenes: list[Scene], images: Iterable[np.ndarray]) -> dict[str, dict
     return {question: share(values) for question, values in passed.items()}
 
 
-def rows(args: argparse.Namespace) -> Iterator[dict[str, object]]:
-    """Yield one result for each kind and setting, real renders first."""
+def rows(args: argparse.Namespace, known: set[tuple[str, str]]) -> Iterator[dict[str, object]]:
+    """Yield one result for each kind and setting that is not known, real renders first."""
     for kind in args.kinds:
         scenes = held_out_scenes(kind, args.n)
-        real = (draw(scene, 10_000 + k) for k, scene in enumerate(scenes))
-        yield {"kind": kind, "arm": "real renders", "shares": measure(scenes, real)}
+        if (kind, "real renders") not in known:
+            real = (draw(scene, 10_000 + k) for k, scene in enumerate(scenes))
+            yield {"kind": kind, "arm": "real renders", "shares": measure(scenes, real)}
         choices = itertools.product(args.conditioning, args.scales, args.candidates)
         for conditioning, scale, candidates in choices:
+            arm = f"{conditioning}, guidance {scale:g}"
+            arm += f", best of {candidates}" if candidates > 1 else ""
+            if (kind, arm) in known:
+                continue
             started = time.monotonic()
             settings = {
                 "conditioning": conditioning,
@@ -95,13 +102,19 @@ def rows(args: argparse.Namespace) -> Iterator[dict[str, object]]:
             }
             shares = measure(scenes, generated(scenes, settings))
             seconds = round((time.monotonic() - started) / len(scenes), 3)
-            arm = f"{conditioning}, guidance {scale:g}"
-            arm += f", best of {candidates}" if candidates > 1 else ""
             yield {"kind": kind, "arm": arm, "shares": shares, "seconds_per_image": seconds}
 
 
+def begun(out: Path, weights: str, n: int) -> dict[str, Any]:
+    """Return what was measured of these weights at this n, or a document without results."""
+    document = json.loads(out.read_text()) if out.exists() else {}
+    if (document.get("weights"), document.get("n")) == (weights, n):
+        return document
+    return {"machine": machine_facts(), "weights": weights, "n": n, "results": []}
+
+
 def main() -> None:
-    """Measure, print a table, write JSON."""
+    """Measure, print a table, write JSON after every row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=200, help="prompts of each kind")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS))
@@ -110,18 +123,18 @@ def main() -> None:
     parser.add_argument("--candidates", nargs="+", type=int, default=[1])
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
-    results = []
-    for row in rows(args):
-        results.append(row)
+    document = begun(args.out, load("scenes").weights, args.n)
+    known = {(row["kind"], row["arm"]) for row in document["results"]}
+    for row in rows(args, known):
+        document["results"].append(row)
         texts = [
             f"{q} {s['value']:.1%} [{s['low']:.1%}, {s['high']:.1%}]"
             for q, s in row["shares"].items()
         ]
         sys.stdout.write(f"{row['kind']:11} {row['arm']:36} n={args.n}  {'; '.join(texts)}\n")
         sys.stdout.flush()
-    weights = load("scenes").weights
-    document = {"machine": machine_facts(), "weights": weights, "n": args.n, "results": results}
-    args.out.write_text(json.dumps(document, indent=1) + "\n")
+        # A row takes minutes, so each is written at once.
+        args.out.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -19,9 +19,8 @@ from reference_model import stages as planning
 from reference_model.classes import labels_of
 from reference_model.loading import load_network
 from reference_model.manifest import Manifest, read_manifest
-from reference_model.settings import defaults_of, resolve, unsaid
+from reference_model.settings import defaults_of, resolve
 from reference_model.stages import Stage
-from reference_model.timesteps import Steps, shifted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -121,14 +120,16 @@ class DALLE2:
         """
         import torch
 
+        from reference_model import drawing
+
         with torch.inference_mode():
             if stage.name == "conditioning":
-                return self._conditioning(stage, prompts, noise_keys)
+                return drawing.conditioning(self, stage, prompts, noise_keys)
             if previous is None:
                 raise ValueError(f"stage {stage.name} needs what the stage before it returned")
             if stage.name == "decoder":
-                return self._decode(stage, prompts, noise_keys, previous)
-            return self._upsample(stage, noise_keys, previous)
+                return drawing.decoded(self, stage, prompts, noise_keys, previous)
+            return drawing.upsampled(self, stage, noise_keys, previous)
 
     @property
     def sees_pictures(self) -> bool:
@@ -194,117 +195,6 @@ class DALLE2:
         for stage in stages:
             values = self.run_stage(stage, prompts, keys, values)
         return values
-
-    def _conditioning(
-        self, stage: Stage, prompts: Sequence[str], noise_keys: Sequence[tuple[str, int]]
-    ) -> NDArray[np.float32]:
-        kind = stage.settings["conditioning"]
-        if kind == "caption":
-            return np.zeros(
-                (len(prompts), self.manifest.part("decoder").config["z_dim"]), np.float32
-            )
-        if kind == "text-embedding":
-            return self.network("clip").encode_text(prompts).z_t.float().cpu().numpy()
-        part = planning.prior_part(stage.settings)
-        z_i = self.network(part).sample(
-            self._texts(prompts),
-            noise_keys,
-            guidance_scale=stage.settings["prior_guidance_scale"],
-            candidates=stage.settings["prior_candidates"],
-            **self._how(stage, part),
-        )
-        return z_i.float().cpu().numpy()
-
-    def _how(self, stage: Stage, part: str) -> dict[str, Any]:
-        """Return the settings that only this kind of prior has."""
-        if stage.settings["prior"] == "ar":
-            return {"best_share": stage.settings["prior_best_share"]}
-        from reference_model.guiding import sampler_of
-
-        setting = functools.partial(self._setting, stage)
-        sampler = sampler_of("prior", part, setting, self.network)
-        return {"steps": stage.settings["prior_steps"], "sampler": sampler}
-
-    def _texts(self, prompts: Sequence[str]) -> Any:
-        """Encode captions as the networks of these weights read them."""
-        clip = self.network("clip")
-        if self.manifest.part("clip").kind == "karlo-text":
-            return clip.encode_pair(prompts)
-        return tuple(clip.encode_text(prompts))
-
-    def _decode(
-        self,
-        stage: Stage,
-        prompts: Sequence[str],
-        noise_keys: Sequence[tuple[str, int]],
-        z_i: NDArray[Any],
-    ) -> NDArray[np.uint8]:
-        from reference_model.clip import to_uint8
-        from reference_model.guiding import sampler_of, steering_of
-        from reference_model.reranking import best_of
-
-        part = planning.decoder_part({"decoder": self._setting(stage, "decoder")})
-        decoder = self.network(part)
-        setting = functools.partial(self._setting, stage)
-        draw = functools.partial(
-            decoder.sample,
-            *self._conditions(stage, part, prompts, z_i),
-            steps=self._steps(stage, decoder),
-            guidance_scale=stage.settings["guidance_scale"],
-            sampler=sampler_of("decoder", part, setting, self.network),
-            eta=stage.settings["decoder_eta"],
-            steering=steering_of(setting, self.network, prompts, part),
-        )
-        candidates = setting("decoder_candidates")
-        if candidates == 1:
-            return to_uint8(draw(noise_keys))
-        clip = self.network("clip")
-        z_t = clip.encode_text(prompts).z_t
-        return to_uint8(best_of(candidates, draw, clip.encode_images, z_t, noise_keys))
-
-    def _conditions(
-        self, stage: Stage, part: str, prompts: Sequence[str], z_i: NDArray[Any]
-    ) -> tuple[Any, ...]:
-        """Return what this kind of decoder is conditioned on, in its own order."""
-        import torch
-
-        described = self.manifest.part(part)
-        if described.kind == "imagen":
-            return (self.network(described.config["text_encoder"]).encode_text(prompts),)
-        given = None if stage.settings["null_z"] else torch.from_numpy(z_i).to(self.device)
-        return given, self._texts(prompts) if described.kind == "karlo-decoder" else prompts
-
-    def _steps(self, stage: Stage, decoder: Any) -> Steps:
-        """Return the decoder's number of steps, or the timesteps where they are shifted."""
-        if self._setting(stage, "decoder_sampler") == "heun":  # it has noise levels of its own
-            return stage.settings["decoder_steps"]
-        steps, shift = stage.settings["decoder_steps"], self._setting(stage, "decoder_shift")
-        return steps if shift == 1 else shifted(decoder.schedule.num_timesteps, steps, shift)
-
-    def _setting(self, stage: Stage, name: str) -> Any:
-        """Return a setting that the stage names only where it is not at its default."""
-        return stage.settings.get(name, unsaid(self.manifest)[name])
-
-    def _upsample(
-        self, stage: Stage, noise_keys: Sequence[tuple[str, int]], low: NDArray[Any]
-    ) -> NDArray[np.uint8]:
-        from reference_model.clip import to_model_range, to_uint8
-
-        network = stage.settings.get("network", "adm")
-        upsampler = self.network(planning.upsampler_part(stage.name, network))
-        # One picture at a time above 256 px: a batch of 1024 px pictures would not fit
-        # small machines.
-        step = len(low) if stage.image_size <= 256 else 1  # noqa: PLR2004
-        made = [
-            upsampler.sample(
-                to_model_range(low[k : k + step], self.device),
-                noise_keys[k : k + step],
-                steps=stage.settings["steps"],
-                stage=stage.name,
-            )
-            for k in range(0, len(low), step)
-        ]
-        return np.concatenate([to_uint8(pictures) for pictures in made])
 
     @functools.cached_property
     def device(self) -> str:
