@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reference_model.stages import noise_power_part
-from reference_model.training.loop import LoopConfig
+from reference_model.training.loop_config import LoopConfig
 from reference_model.training.recipes import StageRecipe
 
 
