@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,6 +48,8 @@ def train(
     choices: dict[str, Any] = {"preset": preset, "changes": tuple(overrides or ())}
     choices |= {"stage": stage, "data": data, "work": work, "seed": seed, "device": device}
     folder = train_recipe(recipe, out=out, quiet=quiet, text_encoder=text_encoder, **choices)
+    if os.environ.get("RANK", "0") != "0":
+        return  # of torchrun's processes the first one speaks
     if as_json:
         put_json({"weights": str(folder)})
     else:

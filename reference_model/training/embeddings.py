@@ -75,7 +75,7 @@ def embedded(
 ) -> EmbeddedCaptions:
     """Return the embeddings of the first n samples, from the cache where it has them.
 
-    Several processes share the work of one.
+    With a cache, the first of several processes makes them for all.
 
     Args:
         clip: embeds.
