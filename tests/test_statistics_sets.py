@@ -19,6 +19,7 @@ from dalle2eval.statistics import (
     Arms,
     Features,
     compare_features,
+    contributions_of,
     estimate_features,
     shared,
 )
@@ -324,3 +325,15 @@ def test_corrected_fd_lies_below_fd_and_refuses_too_few(world):
     assert estimate.low < estimate.value < estimate.high
     refused = estimate_features(features(draw(47)), corrected, reference=reference)
     assert "fewer than 4 x 12" in refused.reason
+
+
+def test_one_image_a_prompt_says_nothing_of_diversity_and_ends_no_run():
+    """At scale smoke a suite draws one: the run ended in an error about an empty table."""
+    rng = np.random.default_rng(0)
+    one, other = (features(rng.standard_normal((16, 12))) for _ in range(2))
+    known = estimate_features(one, WITHIN)
+    assert (known.value, known.n) == (None, 16)
+    assert known.reason == "needs two prompts with two images or more"
+    held = compare_features(one, other, WITHIN, arms=ARMS)
+    assert (held.difference, held.reason) == (None, known.reason)
+    assert contributions_of(one, WITHIN) == ()

@@ -50,9 +50,13 @@ def set_influence(
 
 
 def with_pairs(generated: Features) -> Features:
-    """Return the images of prompts with two images or more: the others say nothing of diversity."""
+    """Return the images of prompts with two images or more: the others say nothing of diversity.
+
+    Where no prompt has two, all are returned, and the metric says why it has no value.
+    """
     codes = group_codes(generated.prompts)
-    return generated.pick(np.flatnonzero(np.bincount(codes)[codes] > 1))
+    paired = np.flatnonzero(np.bincount(codes)[codes] > 1)
+    return generated.pick(paired) if len(paired) else generated
 
 
 def caution(
