@@ -5,15 +5,17 @@ Ray is an optional extra and slow to import, so it is imported here, inside the 
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from dalle2eval.records import InputError
 
+CONNECT_S = 10.0
 MISSING = (
     "--executor ray needs Ray: pip install 'dalle2eval[ray]' (in a clone: uv sync --extra ray)"
 )
@@ -25,7 +27,7 @@ SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"
 
 def check_ray() -> None:
     """Raise InputError, with how to install it, where Ray is not."""
-    if importlib.util.find_spec("ray") is None:
+    if find_spec("ray") is None:
         raise InputError(MISSING)
 
 
@@ -47,6 +49,8 @@ def connected(address: str | None, cpus: int) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    if address is not None:
+        _check_answers(address)
     logging.getLogger("ray").setLevel(logging.ERROR)
     started: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False}
     chosen = {"address": "local", **started} if address is None else {"address": address}
@@ -59,6 +63,20 @@ def connected(address: str | None, cpus: int) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Raise InputError where nothing listens; Ray itself would try for many minutes."""
+    if address == "auto":
+        return
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        raise InputError(f"--ray-address {address}: expected HOST:PORT, ray://HOST:PORT or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"no Ray cluster at --ray-address {address}: {reason}") from None
 
 
 def cores() -> int:
