@@ -4,8 +4,9 @@
 
 The graph is that of the suite `prior` (12 arms; four share each of their stages before the decoder)
 over many shards; the schedule is the executor's own `ablations.frontier`; a worker takes a unit's
-seconds, and the driver, who does one thing at a time, takes what benchmarks/results/ray.json says a
-unit and a megabyte cost it here. How long a GPU draws a shard is an assumption and is varied.
+seconds, and the driver, who does one thing at a time, takes its CPU time for a unit and a megabyte
+from benchmarks/results/ray.json and the time of a store's write, measured here; both on this
+machine. How long a GPU draws a shard is an assumption and is varied.
 Prints the tables of docs/scale-out.md and writes benchmarks/results/scale_out.json.
 """
 
@@ -14,7 +15,10 @@ from __future__ import annotations
 import argparse
 import heapq
 import json
+import statistics
 import sys
+import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +28,7 @@ from machine import machine_facts
 
 from ablations.frontier import Frontier
 from ablations.units import Unit
+from dalle2eval.store import Store
 
 RESULTS = Path(__file__).parent / "results"
 SHARD = 16
@@ -158,9 +163,24 @@ def say(rows: list[dict[str, Any]]) -> None:
 
 
 def costs_from(measured: Mapping[str, Any]) -> Costs:
-    """Return the driver's costs as benchmarks/ray_workers.py measured them."""
+    """Return the driver's costs as benchmarks/ray_workers.py measured them, with the writes."""
     driver = measured["driver"]
-    return Costs(unit_s=driver["cpu_s_per_unit"], megabyte_s=driver["cpu_s_per_megabyte"])
+    return Costs(
+        unit_s=round(driver["cpu_s_per_unit"] + write_seconds(), 6),
+        megabyte_s=driver["cpu_s_per_megabyte"],
+    )
+
+
+def write_seconds(n: int = 300) -> float:
+    """Return the median wall time of keeping a small artefact: two files, each synced to disk."""
+    times = []
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        for k in range(n):
+            started = time.perf_counter()
+            store.keep(f"{k:064d}", "json", b"0" * 1000, made_of={})
+            times.append(time.perf_counter() - started)
+    return statistics.median(times)
 
 
 def main() -> None:
