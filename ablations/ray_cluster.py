@@ -16,6 +16,7 @@ from typing import Any
 from dalle2eval.records import InputError
 
 CONNECT_S = 10.0
+STARTS = 3
 MISSING = (
     "--executor ray needs Ray: pip install 'dalle2eval[ray]' (in a clone: uv sync --extra ray)"
 )
@@ -54,15 +55,24 @@ def connected(address: str | None, cpus: int) -> Iterator[Any]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     started: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False}
     chosen = {"address": "local", **started} if address is None else {"address": address}
-    try:
-        ray.init(log_to_driver=False, configure_logging=False, **chosen)
-    except Exception as error:  # a bare one where its processes start too slowly
-        where = "here" if address is None else f"at --ray-address {address}"
-        raise InputError(f"no Ray cluster {where}: {' '.join(str(error).split())[:300]}") from None
+    _begin(ray, chosen, tries=STARTS if address is None else 1)
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _begin(ray: Any, chosen: dict[str, Any], tries: int) -> None:
+    """Connect; try again where the processes of a cluster on a busy machine started too slowly."""
+    try:
+        ray.init(log_to_driver=False, configure_logging=False, **chosen)
+    except Exception as error:  # a bare one after 30 s, which no setting of Ray's changes
+        ray.shutdown()
+        if tries > 1:
+            _begin(ray, chosen, tries - 1)
+            return
+        where = "here" if chosen["address"] == "local" else f"at --ray-address {chosen['address']}"
+        raise InputError(f"no Ray cluster {where}: {' '.join(str(error).split())[:300]}") from None
 
 
 def _check_answers(address: str) -> None:

@@ -28,7 +28,7 @@ from machine import machine_facts
 RESULT = Path(__file__).parent / "results" / "ray.json"
 MEGABYTE = 10**6
 LARGE = 4 * MEGABYTE
-SETTINGS = {"decoder_steps": 10, "prior_steps": 4}
+SETTINGS = {"decoder_steps": 4, "prior_steps": 2}
 
 
 def drawing_units(shards: int, first: int) -> list[Any]:
@@ -111,8 +111,8 @@ def sides() -> Iterator[tuple[str, Any, int, int]]:
     yield "one_process_two_threads", LocalExecutor(), 1, 2
 
 
-def drawing(rounds: int, shards: int) -> dict[str, Any]:
-    """Return units a second of each side, by round, and the ratios within rounds."""
+def drawing(rounds: int, shards: int) -> Iterator[dict[str, Any]]:
+    """Yield, after each round, units a second of each side by round, and the ratios within them."""
     import torch
 
     from ablations.catalogue import open_workshop
@@ -128,17 +128,18 @@ def drawing(rounds: int, shards: int) -> dict[str, Any]:
             if workers > 1:
                 starts.append(round(measured["until_all_at_work_s"], 1))
             sys.stderr.write(f"round {number} {name}: {measured}\n")
-    ratios = {
-        name: [round(a / b, 2) for a, b in zip(rates, found["one_process_one_thread"], strict=True)]
+        yield {"units_per_s": found, **ratios(found), "workers_ready_s": starts}
+
+
+def ratios(found: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Return each side's rate to that of one process with one thread, in its round."""
+    base = found["one_process_one_thread"]
+    by_round = {
+        name: [round(a / b, 2) for a, b in zip(rates, base, strict=True)]
         for name, rates in found.items()
     }
-    median = {name: statistics.median(values) for name, values in ratios.items()}
-    return {
-        "units_per_s": found,
-        "to_one_process_one_thread": ratios,
-        "median_ratio": median,
-        "workers_ready_s": starts,
-    }
+    median = {name: statistics.median(values) for name, values in by_round.items()}
+    return {"to_one_process_one_thread": by_round, "median_ratio": median}
 
 
 def driver_costs(n: int) -> dict[str, Any]:
@@ -196,9 +197,10 @@ def main() -> None:
         document: dict[str, Any] = {"machine": machine_facts(), "cluster_start_s": connect_s}
         document["driver"] = driver_costs(args.idle)
         sys.stderr.write(json.dumps(document["driver"]) + "\n")
-        document["drawing"] = drawing(args.rounds, args.shards)
-        document["machine"]["load_average_after"] = list(os.getloadavg())
-    args.out.write_text(json.dumps(document, indent=1) + "\n")
+        for so_far in drawing(args.rounds, args.shards):
+            document["drawing"] = so_far
+            document["machine"]["load_average_after"] = list(os.getloadavg())
+            args.out.write_text(json.dumps(document, indent=1) + "\n")
     sys.stdout.write(json.dumps(document, indent=1) + "\n")
 
 

@@ -33,13 +33,13 @@ from dalle2eval.store import Store
 RESULTS = Path(__file__).parent / "results"
 SHARD = 16
 CONDITIONINGS, GUIDANCES = 3, 4  # of `prior`: prior, text embedding, caption; each at 4 scales
-WORKERS = (1, 10, 100, 300, 1000)
+WORKERS = (10, 100, 300, 1000)
 DRAW_S = (2.0, 10.0, 60.0)  # a shard of 16 through a decoder on one GPU: assumed
 JUDGE_S, PROBE_S, ESTIMATE_S = 0.05, 0.2, 30.0  # assumed: a judge's pass, a probe, an arm's numbers
 MB = 1e-6
 # Bytes of artefacts: a z_i and a judge's features are rows of floats, a picture one PNG strip.
 VECTOR_BYTES = 768 * 4
-PICTURE_BYTES = {64: 8_000, 256: 90_000, 1024: 1_200_000}  # a picture of a photograph's kind
+PICTURE_BYTES = {64: 8_000, 1024: 1_200_000}  # a picture of a photograph's kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def write_seconds(n: int = 300) -> float:
 def main() -> None:
     """Simulate, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shards", type=int, default=1875, help="of 16: 30,000 prompts")
+    parser.add_argument("--shards", type=int, default=625, help="of 16: 10,000 prompts")
     parser.add_argument("--costs", type=Path, default=RESULTS / "ray.json")
     parser.add_argument("--out", type=Path, default=RESULTS / "scale_out.json")
     args = parser.parse_args()
