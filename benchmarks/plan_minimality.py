@@ -45,7 +45,7 @@ SHARD = 16  # pictures drawn together, a fixed boundary (docs/design/003)
 SWEEP = """\
 question: What does the decoder's guidance do?
 model: {name: tiny, decoder_steps: 4, prior_steps: 4}
-prompts: {set: scenes/quick, n: 16}
+prompts: {set: scenes/quick, n: 8}
 samples_per_prompt: 2
 sizes: {all: 64}
 reference_images: {n_per_prompt: 4}
@@ -159,6 +159,15 @@ def seconds_of(command: Sequence[str], environment: dict[str, str]) -> float:
     return round(time.monotonic() - started, 1)
 
 
+def sweep_plan(folder: Path) -> dict[str, Any]:
+    """Return how often a guidance sweep of 9 points runs each stage, by its plan."""
+    suite = folder / "sweep.yaml"
+    suite.write_text(SWEEP)
+    work = prepared(str(suite), store=folder / "empty").work
+    units = Counter(unit.stage for unit in work.units)
+    return {"arms": len(work.arms), "shards": len(work.arms[0].drawn), "units": dict(units)}
+
+
 def made_counts(folder: Path, scale: str, say: Callable[[str], object]) -> dict[str, Any]:
     """Run with the weights `tiny`, and count."""
     store, suite = folder / "store", "prior"
@@ -175,30 +184,29 @@ def made_counts(folder: Path, scale: str, say: Callable[[str], object]) -> dict[
     say("and again")
     changed = (*TINY, "arms.caption.guidance_scale=2.5")
     rows["one_arm_changed"] = make(suite, folder / "changed", store, scale=scale, overrides=changed)
-    sweep = folder / "sweep.yaml"
-    sweep.write_text(SWEEP)
-    rows["sweep_of_9"] = make(str(sweep), folder / "sweep", folder / "other-store")
+    sweep = str(folder / "sweep.yaml")
+    rows["sweep_of_9"] = make(sweep, folder / "sweep", folder / "other-store")
     return rows
 
 
 def main() -> None:
     """Count and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scale", default="quick", help="of what is made with the weights tiny")
+    parser.add_argument("--scale", default="smoke", help="of what is made with the weights tiny")
+    parser.add_argument("--plans-only", action="store_true", help="make nothing")
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     say = lambda text: sys.stderr.write(text + "\n")  # noqa: E731
     plans = {scale: plan_counts(scale) for scale in SCALES}
     say(json.dumps(plans, indent=1))
+    document: dict[str, Any] = {"machine": machine_facts(), "prior": plans}
     with tempfile.TemporaryDirectory() as folder:
-        made = made_counts(Path(folder), args.scale, say)
-    document = {
-        "machine": machine_facts(),
-        "prior": plans,
-        "made_with_tiny": {"scale": args.scale, **made},
-    }
+        document["sweep_of_9"] = sweep_plan(Path(folder))
+        if not args.plans_only:
+            made = made_counts(Path(folder), args.scale, say)
+            document["made_with_tiny"] = {"scale": args.scale, **made}
     args.out.write_text(json.dumps(document, indent=1) + "\n")
-    sys.stdout.write(json.dumps(made, indent=1) + "\n")
+    sys.stdout.write(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":
