@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ablations.checking import Tables
 from ablations.plan import Judges, ProbeUse
@@ -208,17 +208,26 @@ def workshop(model: TextToImage, device: str) -> Workshop:
     )
 
 
-def check_device(device: str) -> None:
+def open_workshop(name: str, device: str) -> Workshop:
+    """Return where units of a system's arms are made, opened by name on whichever machine."""
+    return workshop(cast("TextToImage", open_ensemble(name, device)), device)
+
+
+def check_device(device: str, *, here: bool = True) -> None:
     """Refuse what is no device, and CUDA where there is none.
 
     Torch is loaded only to look for CUDA, so that a cached run on a CPU stays quick.
+
+    Args:
+        device: one of `DEVICES`.
+        here: whether the work is done on this machine.
 
     Raises:
         InputError: it is none of `DEVICES`, or no CUDA device is on this machine.
     """
     if device not in DEVICES:
         raise InputError(f'no device "{device}"; allowed: {", ".join(DEVICES)}')
-    if device == "cuda":
+    if device == "cuda" and here:
         import torch
 
         if not torch.cuda.is_available():

@@ -18,11 +18,19 @@ class Done:
     Attributes:
         seconds: that it took; 0 when it was there.
         cached: whether it was there already.
+        workers: that were at work, this one among them.
+        peak_memory_mb: of the process that made it, where that is another one; else 0.
     """
 
     unit: Unit
     seconds: float
     cached: bool
+    workers: int = 1
+    peak_memory_mb: int = 0
+
+
+class UnitError(RuntimeError):
+    """A unit cannot be made, however often it is tried; the message names it and says why."""
 
 
 class Executor(Protocol):

@@ -3,6 +3,8 @@
 The estimate starts from each stage's yardstick and moves to measured times: a stage that has been
 measured counts with its own seconds an image, the others with their yardstick times the ratio seen.
 A stage's first unit tells nothing of the others, because it also loads what the stage needs.
+Where several workers are at work the seconds left are shared between them, or between as many as
+there are units left.
 """
 
 from __future__ import annotations
@@ -36,9 +38,11 @@ class Forecast:
 
     Args:
         units: what is not in the store yet.
+        workers: that will make them; what is told with each unit counts from then on.
     """
 
-    def __init__(self, units: Sequence[Unit]) -> None:
+    def __init__(self, units: Sequence[Unit], workers: int = 1) -> None:
+        self.workers, self.left = workers, len(units)
         self.yardstick: dict[str, float] = defaultdict(float)  # of what is left, by stage
         self.measured: dict[str, float] = defaultdict(float)  # seconds, by stage
         self.expected: dict[str, float] = defaultdict(float)  # yardstick of what was measured
@@ -48,7 +52,8 @@ class Forecast:
 
     def note(self, done: Done) -> None:
         """Take a unit that was just made into account."""
-        stage = done.unit.stage
+        stage, self.workers = done.unit.stage, done.workers
+        self.left -= 1
         self.yardstick[stage] -= done.unit.seconds
         if stage not in self.begun:
             self.begun.add(stage)
@@ -60,11 +65,12 @@ class Forecast:
     def seconds_left(self) -> float:
         """Return the forecast."""
         overall = _ratio(sum(self.measured.values()), sum(self.expected.values()))
-        return sum(
+        work = sum(
             max(left, 0.0)
             * (_ratio(self.measured[s], self.expected[s]) if self.expected[s] else overall)
             for s, left in list(self.yardstick.items())
         )
+        return work / max(1, min(self.workers, self.left))
 
 
 def _ratio(measured: float, expected: float) -> float:
@@ -100,16 +106,17 @@ class Lines:
 
     Args:
         stream: where they go; standard error for a person.
+        workers: that make units at the same time.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
+    def __init__(self, stream: TextIO, workers: int = 1) -> None:
+        self.stream, self.workers = stream, workers
         self.count = self.total = 0
         self.spoken_at, self.stage = float("-inf"), ""
 
     def begin(self, units: Sequence[Unit], num_cached: int) -> None:
         """Say how much there is to do."""
-        self.total, self.forecast = len(units), Forecast(units)
+        self.total, self.forecast = len(units), Forecast(units, self.workers)
         self._say(
             f"{len(units)} units to make, {num_cached} in the store, "
             f"ETA {clock(self.forecast.seconds_left)}"
@@ -136,14 +143,21 @@ class Lines:
 
 
 class Bar:
-    """A bar for a terminal (rich)."""
+    """A bar for a terminal (rich).
+
+    Args:
+        workers: that make units at the same time.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = workers
 
     def begin(self, units: Sequence[Unit], num_cached: int) -> None:
         """Draw the bar."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self.forecast = Forecast(units)
+        self.forecast = Forecast(units, self.workers)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -166,8 +180,8 @@ class Bar:
         self.progress.stop()
 
 
-def watcher_for(stream: TextIO, *, quiet: bool) -> Watcher:
+def watcher_for(stream: TextIO, *, quiet: bool, workers: int = 1) -> Watcher:
     """Return who watches: nobody when quiet, a bar on a terminal, else plain lines."""
     if quiet:
         return Silent()
-    return Bar() if stream.isatty() else Lines(stream)
+    return Bar(workers) if stream.isatty() else Lines(stream, workers)

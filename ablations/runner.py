@@ -71,25 +71,33 @@ def run_work(work: Work, site: Site) -> Path:
     check_writable(site.store.root, "--store")
     with claim(site.folder, work.plan) as diary:
         events = Events(diary)
-        _do(work, site, events)
-        _write_numbers(work, site, events, time.monotonic() - started)
+        elsewhere = _do(work, site, events)
+        peak = max(_peak_memory_mb(), elsewhere)
+        finish = {"seconds": round(time.monotonic() - started, 2), "peak_memory_mb": peak}
+        _write_numbers(work, site, events, finish)
     return site.folder
 
 
-def _do(work: Work, site: Site, events: Events) -> None:
-    """Make every unit that is missing, and every picture as soon as its unit is there."""
+def _do(work: Work, site: Site, events: Events) -> int:
+    """Make every unit that is missing, and every picture as soon as its unit is there.
+
+    Returns:
+        The peak memory in MB of the largest other process that made units.
+    """
     samples = _samples_by_address(work)
     missing = [u for u in work.units if not site.store.has(u.address, u.kind)]
     site.watcher.begin(missing, len(work.units) - len(missing))
     _tell_environment(site)
     events.write("begin", units=len(work.units), cached=len(work.units) - len(missing))
-    written = _written_samples(events)
+    written, peak = _written_samples(events), 0
     for done in site.executor.run(work.units, site.store, site.workshop):
         _note(done, events, site.watcher)
+        peak = max(peak, done.peak_memory_mb)
         fresh = _export(done, samples[done.unit.address], site, written)
         if fresh:
             events.write("samples", files=fresh)
     site.watcher.end()
+    return peak
 
 
 def _tell_environment(site: Site) -> None:
@@ -148,7 +156,7 @@ def _export(
     return {sample.path: write_sample(site.folder, sample, images) for sample in missing}
 
 
-def _write_numbers(work: Work, site: Site, events: Events, seconds: float) -> None:
+def _write_numbers(work: Work, site: Site, events: Events, finish: Mapping[str, Any]) -> None:
     judged = {arm.arm.name: load(arm.judged, site.store, site.workshop) for arm in work.arms}
     tests = [row for u in work.self_tests for row in load(u, site.store, site.workshop)]
     folder = site.folder
@@ -156,7 +164,7 @@ def _write_numbers(work: Work, site: Site, events: Events, seconds: float) -> No
     write_table(folder / "scores.parquet", scores, SCORES)
     added = ({"arm": arm, **row} for arm, of in judged.items() for row in of["contributions"])
     write_table(folder / "contributions.parquet", added, CONTRIBUTIONS)
-    events.write("finish", seconds=round(seconds, 2), peak_memory_mb=_peak_memory_mb())
+    events.write("finish", **finish)
     cost = cost_of(work.units, events.past)
     counts = count_samples(work, judged, folder)
     notes = [*fault_notes(judged), *site.notes]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -18,6 +19,7 @@ from dalle2eval.records import InputError, Plan, check_text
 from dalle2eval.store import Store, check_writable, default_store, encode_png, write_atomic
 
 if TYPE_CHECKING:
+    from ablations.engines import Engine
     from ablations.plan import Work
     from ablations.workshop import Workshop
     from dalle2eval.protocols import TextToImage
@@ -38,6 +40,9 @@ class Request:
         scale: how much is drawn: ``quick`` (as the suite is written), or what its ``scales`` hold.
         device: ``auto``, ``cpu`` or ``cuda``.
         store: folder of the artefacts; see `dalle2eval.store.default_store`.
+        executor: ``local``, or ``ray`` for a Ray cluster.
+        workers: of Ray, at the same time; None for as many as there is room for.
+        ray_address: of a Ray cluster; None starts one on this machine.
     """
 
     suite: str
@@ -48,6 +53,16 @@ class Request:
     scale: str | None = None
     device: str = "auto"
     store: str | Path | None = None
+    executor: str = "local"
+    workers: int | None = None
+    ray_address: str | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """Return who is to make the units."""
+        from ablations.engines import Engine
+
+        return Engine(name=self.executor, workers=self.workers, address=self.ray_address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,6 +70,7 @@ class _Prepared:
     work: Work
     store: Store
     workshop: Workshop
+    recipe: Callable[[], Workshop]  # opens the workshop on another machine
     weights: Mapping[str, str]
     departures: tuple[str, ...]
 
@@ -81,6 +97,8 @@ def run(
         DiskFullError: a disk is full; what is done stays done.
     """
     request = _request(suite, choices)
+    engine = request.engine
+    engine.check()
     if progress is not None:
         _announce(request, progress)
     prepared = _prepare(request)
@@ -88,7 +106,6 @@ def run(
     if progress is not None:
         _tell(progress, f"run folder: {folder}")
 
-    from ablations.executors import LocalExecutor
     from ablations.progress import watcher_for
     from ablations.runner import Site, run_work
     from reports.rendering import render
@@ -97,10 +114,12 @@ def run(
         folder=folder,
         store=prepared.store,
         workshop=prepared.workshop,
-        executor=LocalExecutor(),
-        environment=lambda: _environment(prepared, request.device),
+        executor=engine.open(prepared.recipe, prepared.weights, request.device),
+        environment=lambda: _environment(prepared, request),
         notes=_notes(prepared),
-        watcher=watcher_for(progress or sys.stderr, quiet=progress is None),
+        watcher=watcher_for(
+            progress or sys.stderr, quiet=progress is None, workers=engine.workers or 1
+        ),
     )
     run_work(prepared.work, site)
     render(folder, REPORT_FORMATS)
@@ -257,6 +276,7 @@ def _prepare(request: Request) -> _Prepared:
         judged_by,
         judges_for,
         open_ensemble,
+        open_workshop,
         tables,
         told_plainly,
         workshop,
@@ -267,7 +287,7 @@ def _prepare(request: Request) -> _Prepared:
     from ablations.resolving import Choice, resolve
     from dalle2eval.prompts import load_prompts
 
-    check_device(request.device)
+    check_device(request.device, here=request.ray_address is None)
     loaded = load_suite(request.suite, request.overrides, request.scale)
     choice = Choice(arms=request.arms, limit=request.limit, seed=request.seed)
     with told_plainly():
@@ -289,6 +309,7 @@ def _prepare(request: Request) -> _Prepared:
         work=work,
         store=Store(root),
         workshop=workshop(cast("TextToImage", model), request.device),
+        recipe=partial(open_workshop, loaded.suite.model.name, request.device),
         weights=weights,
         departures=departures(loaded, frozen, choice, load_prompts),
     )
@@ -314,11 +335,16 @@ def _notes(prepared: _Prepared) -> list[str]:
     return [*prepared.departures, SHARED_WORLD]
 
 
-def _environment(prepared: _Prepared, device: str) -> dict[str, Any]:
+def _environment(prepared: _Prepared, request: Request) -> dict[str, Any]:
     from ablations.catalogue import resolve_device
     from ablations.environment import describe_environment
 
-    return describe_environment(prepared.weights, resolve_device(device))
+    elsewhere = request.ray_address is not None  # then each node resolves "auto" for itself
+    device = request.device if elsewhere else resolve_device(request.device)
+    return {
+        **describe_environment(prepared.weights, device),
+        "executor": {"name": request.executor, "workers": request.workers},
+    }
 
 
 def _new_folder(plan: Plan) -> Path:

@@ -84,6 +84,16 @@ _CODECS: Mapping[Kind, _Codec] = {
 }
 
 
+def encode(kind: Kind, value: Any) -> bytes:
+    """Return a value as the bytes of its artefact; equal values give equal bytes."""
+    return _CODECS[kind].encode(value)
+
+
+def decode(kind: Kind, content: bytes) -> Any:
+    """Return the value that an artefact's bytes hold."""
+    return _CODECS[kind].decode(content)
+
+
 def default_store() -> Path:
     """Return ``DALLE2EVAL_STORE``, else a folder in the user's cache (``XDG_CACHE_HOME``)."""
     if chosen := os.environ.get("DALLE2EVAL_STORE"):
@@ -184,12 +194,12 @@ class Store:
 
     def has(self, address: str, kind: Kind) -> bool:
         """Say whether the artefact is there and whole (its content hash is checked)."""
-        return self._read(address, kind) is not None
+        return self.read(address, kind) is not None
 
     def load(self, address: str, kind: Kind) -> Any | None:
         """Return the value, or None when it is absent or damaged and has to be made."""
-        content = self._read(address, kind)
-        return None if content is None else _CODECS[kind].decode(content)
+        content = self.read(address, kind)
+        return None if content is None else decode(kind, content)
 
     def save(self, address: str, kind: Kind, value: Any, *, made_of: Mapping[str, Any]) -> None:
         """Keep a value under its address.
@@ -204,15 +214,16 @@ class Store:
             DiskFullError: the disk is full.
             InputError: the store cannot be written.
         """
-        content = _CODECS[kind].encode(value)
+        self.keep(address, kind, encode(kind, value), made_of=made_of)
+
+    def keep(self, address: str, kind: Kind, content: bytes, *, made_of: Mapping[str, Any]) -> None:
+        """Keep a value that is encoded already; like `save` in all else."""
         ticket = {"sha256": hashlib.sha256(content).hexdigest(), "made_of": made_of}
         write_atomic(self.path(address, kind), content)
         write_atomic(self._ticket(address), json.dumps(ticket, sort_keys=True).encode())
 
-    def _ticket(self, address: str) -> Path:
-        return self.root / address[:2] / f"{address}.ticket"
-
-    def _read(self, address: str, kind: Kind) -> bytes | None:
+    def read(self, address: str, kind: Kind) -> bytes | None:
+        """Return the artefact's bytes, or None when it is absent or damaged."""
         try:
             ticket = json.loads(self._ticket(address).read_bytes())
             content = self.path(address, kind).read_bytes()
@@ -222,3 +233,6 @@ class Store:
             ticket.get("sha256") == hashlib.sha256(content).hexdigest()
         )
         return content if fits else None
+
+    def _ticket(self, address: str) -> Path:
+        return self.root / address[:2] / f"{address}.ticket"

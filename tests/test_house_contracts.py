@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "pandas", "matplotlib", "scipy", "pyarrow", "open_clip", "numpy")
+HEAVY = ("torch", "pandas", "matplotlib", "scipy", "pyarrow", "open_clip", "numpy", "ray")
 TORCH_FREE = (
     "dalle2eval.records",
     "dalle2eval.store",

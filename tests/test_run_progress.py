@@ -41,6 +41,17 @@ def test_a_stage_not_yet_measured_takes_the_ratio_of_the_others():
     assert forecast.seconds_left == pytest.approx(9.0)
 
 
+def test_workers_share_what_is_left_until_there_is_one_unit_each():
+    work = units("decoder", 5, seconds=10.0)
+    forecast = Forecast(work, workers=4)
+    assert forecast.seconds_left == 12.5
+    for unit in work[:3]:
+        forecast.note(Done(unit=unit, seconds=10.0, cached=False, workers=4))
+    assert forecast.seconds_left == 10.0  # two units, so two of the four work
+    forecast.note(Done(unit=work[3], seconds=10.0, cached=False, workers=1))
+    assert forecast.seconds_left == 10.0
+
+
 def test_plain_lines_tell_the_eta_from_the_start():
     stream, work = io.StringIO(), units("decoder", 3, seconds=30.0)
     lines = Lines(stream)

@@ -28,6 +28,13 @@ StoreFolder = Annotated[
     Path | None,
     typer.Option("--store", help="Artefacts shared by runs [DALLE2EVAL_STORE, else user cache]."),
 ]
+Executor = Annotated[str, typer.Option(metavar="local|ray", help="Here, or on a Ray cluster.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Ray: units made at a time [as many as there is room for].")
+]
+RayAddress = Annotated[
+    str | None, typer.Option(metavar="ADDR", help="Ray: a cluster [started on this machine].")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 

@@ -12,13 +12,16 @@ from dalle2eval.commands.options import (
     Arms,
     AsJson,
     Device,
+    Executor,
     Limit,
     Overrides,
     Quiet,
+    RayAddress,
     Scale,
     Seed,
     StoreFolder,
     Suite,
+    Workers,
     interval,
     number,
     say_unknown,
@@ -38,6 +41,9 @@ def run(
     scale: Scale = None,
     device: Device = "auto",
     store: StoreFolder = None,
+    executor: Executor = "local",
+    workers: Workers = None,
+    ray_address: RayAddress = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -50,7 +56,8 @@ def run(
     choices = suite_choices(
         arm, overrides, limit=limit, seed=seed, scale=scale, device=device, store=store
     )
-    folder = api.run(suite, out=out, progress=None if quiet else sys.stderr, **choices)
+    engine = {"executor": executor, "workers": workers, "ray_address": ray_address}
+    folder = api.run(suite, out=out, progress=None if quiet else sys.stderr, **choices, **engine)
     summary = api.read_summary(folder)
     if as_json:
         put_json({"folder": str(folder), "report": str(folder / "report.html"), **summary})
