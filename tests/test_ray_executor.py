@@ -19,6 +19,8 @@ from ablations.runner import run_work
 from dalle2eval.records import InputError
 
 pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")
+# A cluster takes half a minute to start on two busy cores, and Ray gives up after as long.
+pytestmark = pytest.mark.slow
 
 
 TINY = (
