@@ -1,21 +1,15 @@
-"""`train`: a recipe's parts learn from the procedural world, one after the other."""
+"""`train`: a recipe's parts learn from the procedural world, or from your captioned pictures."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
-from dalle2eval.records import InputError
-from dalle2eval.spelling import nearest
-from dalle2eval.store import check_writable
-
-if TYPE_CHECKING:
-    from reference_model.training.train import DataFactory
-
-SCENES = "scenes"
+from dalle2eval.store import Store, check_writable, default_store
+from dalle2eval.training_sources import open_data
 
 
 def train(  # noqa: PLR0913  (the command's options by their names)
@@ -29,6 +23,8 @@ def train(  # noqa: PLR0913  (the command's options by their names)
     device: str = "auto",
     quiet: bool = False,
     text_encoder: str | Path | None = None,
+    preset: str | None = None,
+    changes: Sequence[str] = (),
 ) -> Path:
     """Train a recipe's parts, or one, and return the folder of the finished weights.
 
@@ -44,9 +40,11 @@ def train(  # noqa: PLR0913  (the command's options by their names)
         device: ``auto``, ``cpu`` or ``cuda``.
         quiet: keep progress from standard error; the log in ``work`` has it all the same.
         text_encoder: folder of a T5 in transformers' layout, for the stage decoder-imagen-t5.
+        preset: the architecture, where it is not the recipe's own: tiny, scenes, base or paper.
+        changes: ``PATH=VALUE`` for fields of recipe and architecture, as ``loop.steps=1000``.
 
     Raises:
-        InputError: no such recipe, stage or data, or a folder cannot be written.
+        InputError: no such recipe, stage, field or data, or a folder cannot be written.
     """
     from ablations.catalogue import resolve_device, told_plainly
 
@@ -56,9 +54,15 @@ def train(  # noqa: PLR0913  (the command's options by their names)
         work = work / f"seed-{seed}"
     check_writable(out, "--out")
     check_writable(work, "--work")
-    source = open_data(data, seed=seed)
+    from dalle2eval.training_evaluation import Evaluation
     from reference_model.training import train as train_recipe
+    from reference_model.training.changes import parse_changes
+    from reference_model.training.embeddings import Cache
 
+    with told_plainly():
+        fields = parse_changes(changes)
+    where = resolve_device(device)
+    source = open_data(data, seed=seed)
     with told_plainly(), _silence() if quiet else contextlib.nullcontext():
         train_recipe(
             recipe,
@@ -66,44 +70,16 @@ def train(  # noqa: PLR0913  (the command's options by their names)
             stage=stage,
             work=work,
             out=out,
-            device=resolve_device(device),
+            device=where,
             seed=seed,
             text_encoder=None if text_encoder is None else Path(text_encoder),
+            preset=preset,
+            changes=fields,
+            data_identity=source.identity,
+            cache=Cache(Store(default_store()), source.drawn_by),
+            judge=Evaluation(source.held_out, partial(source.open_extractor, where), where),
         )
     return out
-
-
-def open_data(place: str, *, seed: int = 0) -> DataFactory:
-    """Return what makes the streams of training samples; every file is looked at.
-
-    Args:
-        place: ``scenes``, or where captioned images lie.
-        seed: of their order.
-
-    Raises:
-        InputError: there is no such place, a picture has no caption, or files are damaged.
-    """
-    if place == SCENES:
-        from dalle2eval.scenes.training_data import SceneSource
-
-        return cast("DataFactory", SceneSource)
-    from dalle2eval.images.captioned import CaptionedSource, expand, open_pairs
-
-    missing = [path for path in expand(place) if not path.exists()]
-    if missing:
-        raise InputError(
-            f"--data {place}: {missing[0]} does not exist{nearest(place, [SCENES])} "
-            "(or a folder, .zip or .tar of captioned images, or shards as shard-{000..012}.tar)"
-        )
-    pairs = open_pairs(place)
-    captions = tuple(pair.caption for pair in (*pairs.train, *pairs.held_out))
-
-    def factory(*, stream: int, held_out: bool, mix: str) -> CaptionedSource:
-        del mix  # real pictures have no kinds to favour
-        chosen = (*pairs.train, *pairs.held_out) if held_out else pairs.train
-        return CaptionedSource(pairs=chosen, captions=captions, stream=stream, seed=seed)
-
-    return factory
 
 
 @contextlib.contextmanager

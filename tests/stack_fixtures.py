@@ -1,7 +1,6 @@
 """The tiny stack with parts that its bundled weights lack, made in seconds by `train`."""
 
 import shutil
-import sys
 from dataclasses import replace
 
 from dalle2eval.scenes.training_data import SceneSource
@@ -29,14 +28,11 @@ def make_tiny_recipe(monkeypatch):
     for table in (RECIPES, VARIANT_RECIPES):
         shortened = {name: _shortened(recipe) for name, recipe in table["scenes"].items()}
         monkeypatch.setitem(table, "tiny", shortened)
-    for name in ("train", "variant_builders"):
-        module = sys.modules[f"reference_model.training.{name}"]
-        monkeypatch.setattr(module, "PRIOR_EMBEDDINGS", EMBEDDINGS)
 
 
 def _shortened(recipe):
     if isinstance(recipe, StageRecipe):
-        return replace(recipe, weights="tiny", loop=LOOP)
+        return replace(recipe, weights="tiny", loop=LOOP, embeddings=EMBEDDINGS)
     # One part in two batches; a thousand timesteps of each cost a second.
     samples = 6 if recipe.part == "prior" else 4
     return replace(recipe, weights="tiny", num_samples=samples, batch_size=4)

@@ -52,6 +52,12 @@ def test_the_paper_preset_has_the_published_sizes_within_one_percent():
     assert size(built["upsampler_1024"]) == pytest.approx(267e6, rel=0.01)
 
 
+def test_training_any_part_of_base_leaves_most_of_24_gb_to_activations():
+    """Weights, gradients, Adam's two moments and the moving average: five float32 a parameter."""
+    for part, network in networks(preset("base"), WHOLE_BPE).items():
+        assert 5 * 4 * size(network) < 24e9 / 3, part
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_presets_survive_json(name):
     config = preset(name)

@@ -24,11 +24,12 @@ from reference_model.decoder import Decoder
 from reference_model.diffusion.schedule import Schedule
 from reference_model.manifest import BUNDLED, CheckpointError, read_manifest
 from reference_model.presets import preset
-from reference_model.training import loop, train
+from reference_model.training import state, train
 from reference_model.training.contrastive import same_caption
 from reference_model.training.loop import Loop, LoopConfig, learning_rate_at
 from reference_model.training.optimizer import optimizers
 from reference_model.training.recipes import RECIPES, StageRecipe
+from reference_model.training.rows import whole_batch
 from reference_model.training.stages import (
     COARSE_NOISE,
     Corruption,
@@ -50,7 +51,8 @@ def toy(folder, config=CONFIG, *, stop_at=None):
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
 
-    def loss(step):
+    def loss(rows):
+        step = rows.step
         if stop_at is not None and step == stop_at:
             raise KeyboardInterrupt
         x = torch.randn(4, 3, generator=generator(step, 0))
@@ -94,7 +96,7 @@ def test_muon_moves_convolutions_in_place_and_leaves_the_edges_to_adamw():
 def test_a_kill_between_two_writes_cannot_mix_two_moments(tmp_path, monkeypatch):
     """Step and weights must lie in one file: a resume from step 4 with the weights of 8 is lost."""
     whole = toy(tmp_path / "whole").run()
-    renamed, replace_file = [], loop._replace
+    renamed, replace_file = [], state.replace_file
 
     def killed_at_the_second_rename(source, target):
         renamed.append(target)
@@ -102,7 +104,7 @@ def test_a_kill_between_two_writes_cannot_mix_two_moments(tmp_path, monkeypatch)
             raise KeyboardInterrupt
         replace_file(source, target)
 
-    monkeypatch.setattr(loop, "_replace", killed_at_the_second_rename)
+    monkeypatch.setattr(state, "replace_file", killed_at_the_second_rename)
     with pytest.raises(KeyboardInterrupt):
         toy(tmp_path / "cut").run()
     monkeypatch.undo()
@@ -221,7 +223,7 @@ def test_coarse_pictures_are_refused_where_noise_is_predicted():
     config = replace(preset("tiny").decoder, target="eps")
     denied = Corruption(z_dropout=0.5, text_dropout=0.1, coarse=0.5)
     with pytest.raises(ValueError, match="predicts x0, not eps"):
-        decoder_loss(Decoder(config, ()), None, None, batch_size=2, step=0, corruption=denied)
+        decoder_loss(Decoder(config, ()), None, None, rows=whole_batch(2), corruption=denied)
 
 
 def test_each_step_of_a_decoder_belongs_to_one_phase():
@@ -262,7 +264,7 @@ def test_a_stage_that_goes_on_needs_the_trained_part(tmp_path, monkeypatch):
     stage = replace(RECIPES["scenes"]["decoder"], name="more", goes_on=True)
     monkeypatch.setitem(RECIPES, "scenes", {"more": stage})
     with pytest.raises(CheckpointError, match="train the stage decoder first"):
-        train("scenes", scene_source, stage="more", work=tmp_path, out=tmp_path)
+        train("scenes", scene_source, stage="more", work=tmp_path, out=tmp_path, preset="tiny")
 
 
 @pytest.mark.parametrize(("recipe", "stage"), [("scene", None), ("scenes", "priors")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,9 @@ from dalle2eval.console import put_json, say
 
 def train(
     *,
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Such as scenes.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="scenes, or captions (any pictures).")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the finished weights.")],
     stage: Annotated[str | None, typer.Option(help="One part; all when not given.")] = None,
     data: Annotated[
@@ -25,6 +27,13 @@ def train(
     text_encoder: Annotated[
         Path | None, typer.Option(help="A local T5's folder, for the stage decoder-imagen-t5.")
     ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="tiny, scenes, base or paper, in place of the recipe's own.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Set a field, as loop.steps=1000."),
+    ] = None,
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -35,7 +44,8 @@ def train(
     """
     from dalle2eval.training import train as train_recipe
 
-    choices = {"stage": stage, "data": data, "work": work, "seed": seed, "device": device}
+    choices: dict[str, Any] = {"preset": preset, "changes": tuple(overrides or ())}
+    choices |= {"stage": stage, "data": data, "work": work, "seed": seed, "device": device}
     folder = train_recipe(recipe, out=out, quiet=quiet, text_encoder=text_encoder, **choices)
     if as_json:
         put_json({"weights": str(folder)})

@@ -163,6 +163,10 @@ class CaptionedSource:
         """Return every caption."""
         return self.captions or [pair.caption for pair in self.pairs]
 
+    def classes(self) -> Sequence[str]:
+        """Return no class: what real captions call a kind of picture is not known."""
+        return ()
+
     def _index(self, k: int) -> int:
         epoch, place = divmod(k, len(self.pairs))
         return int(_order(len(self.pairs), self.seed, self.stream, epoch)[place])

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dalle2eval.records import InputError
 from dalle2eval.scenes.grammar import (
     KINDS,
     PLAIN,
@@ -25,6 +26,7 @@ from dalle2eval.scenes.grammar import (
     is_held_out,
 )
 from dalle2eval.scenes.renderer import draw
+from dalle2eval.spelling import nearest
 
 # Shares of `KINDS`, in their order. Most failures of a decoder that has seen the broad mix are in
 # number and binding, so its last hour goes to these.
@@ -61,6 +63,15 @@ class SceneSource:
     stream: int
     held_out: bool = False
     mix: str = "broad"
+
+    def __post_init__(self) -> None:
+        """Refuse a mix that is none, naming near ones.
+
+        Raises:
+            InputError: it is not in `MIXES`.
+        """
+        if self.mix not in MIXES:
+            raise InputError(f"mix is {self.mix!r}{nearest(self.mix, MIXES)}")
 
     def batch(self, start: int, n: int, size: int, *, rows: range | None = None) -> Captioned:
         """Return samples start ... start + n - 1 at ``size`` pixels, images of ``rows`` only."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from reference_model.training.loop import LoopConfig
+    from reference_model.training.loop_config import LoopConfig
 
 EDGES = ("stem", "out")  # first and last layers stay with AdamW, as Muon's author advises
 MUON_MOMENTUM = 0.95

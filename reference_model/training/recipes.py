@@ -6,9 +6,10 @@ the model card beside the weights.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from reference_model.training.loop import LoopConfig
+from reference_model.training.loop_config import LoopConfig
 from reference_model.training.stages import Corruption
 
 # z_i tells so much that the caption is ignored while both are there, so the decoder first learns to
@@ -37,6 +38,7 @@ class StageRecipe:
         noise_shift: over 1, a decoder trains on the noisy timesteps more often.
         phases: of a decoder: (last step, what it is denied until then), in order; behind the last
             phase it is trained with the dropouts of its config.
+        embeddings: captioned images whose z_i a prior is trained on.
     """
 
     part: str
@@ -51,6 +53,18 @@ class StageRecipe:
     mix: str = "broad"
     noise_shift: float = 1.0
     phases: tuple[tuple[int, Corruption], ...] = ()
+    embeddings: int = 40_000
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no training can have.
+
+        Raises:
+            ValueError: one is out of its range.
+        """
+        if self.embeddings < 2:  # noqa: PLR2004  (their deviation scales z_i)
+            raise ValueError(f"embeddings is {self.embeddings}; allowed: at least 2")
+        if not 0 < self.noise_shift < math.inf:
+            raise ValueError(f"noise_shift is {self.noise_shift}; allowed: above 0")
 
     def corruption(self, step: int, later: Corruption) -> Corruption:
         """Return what a decoder is denied at a step; ``later`` behind the last phase."""
@@ -117,4 +131,29 @@ SCENES: dict[str, StageRecipe] = {
         ),
     )
 }
-RECIPES = {"scenes": SCENES}
+
+# Plain trainings on anyone's captioned pictures, for the preset `base` on one GPU. No run has
+# measured them yet: set loop.steps to what your pictures need, and watch the evaluations.
+CAPTIONS: dict[str, StageRecipe] = {
+    part: StageRecipe(
+        part=part,
+        weights="captions",
+        stream=stream,
+        seed=10 + stream,
+        loop=LoopConfig(
+            steps=steps, batch_size=batch, learning_rate=rate, warmup_steps=1000, ema_decay=0.9999
+        ),
+    )
+    for stream, (part, steps, batch, rate) in enumerate(
+        (
+            ("clip", 50_000, 512, 5e-4),
+            ("prior", 100_000, 512, 1.1e-4),  # the paper's rates from here on (App. C)
+            ("decoder", 200_000, 256, 1.2e-4),
+            ("upsampler-256", 100_000, 128, 1.2e-4),
+            ("upsampler-1024", 100_000, 64, 1e-4),
+        ),
+        start=1,
+    )
+}
+RECIPES = {"scenes": SCENES, "captions": CAPTIONS}
+PRESET_OF = {"scenes": "scenes", "captions": "base"}

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,6 +23,8 @@ from reference_model.diffusion.targets import q_sample, target_of, x0_from
 from reference_model.prior import DiffusionPrior
 from reference_model.timesteps import shift_position
 from reference_model.training.data import CaptionedImages
+from reference_model.training.embeddings import EmbeddedCaptions
+from reference_model.training.rows import Rows, whole_batch
 from reference_model.upsamplers import Upsampler, corrupt
 
 SNR_LOW, SNR_HIGH = 0.1, 5.0
@@ -48,18 +52,24 @@ def native_loss(
 
 
 def noised(
-    x0: Tensor, schedule: Schedule, source: torch.Generator, shift: float = 1.0
+    x0: Tensor,
+    schedule: Schedule,
+    source: torch.Generator,
+    shift: float = 1.0,
+    rows: Rows | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return (x_t, t, eps, alpha_bar) at timesteps spread evenly over the batch.
 
     A shift over 1 draws the noisy ones more often (`timesteps.shift_position`).
     """
-    n = len(x0)
+    rows = whole_batch(len(x0)) if rows is None else rows
+    n = rows.batch_size
     # One random offset and an even spread: every batch covers all noise levels (Kingma et al.
     # 2021).
     position = (torch.rand(1, generator=source) + torch.arange(n) / n) % 1
+    position = rows.of(position)
     t = (shift_position(position, shift) * schedule.num_timesteps).long().to(x0.device)
-    eps = torch.randn(x0.shape, generator=source).to(x0.device)
+    eps = rows.randn(source, *x0.shape[1:]).to(x0.device)
     alpha_bar = schedule.at(t, x0)
     return q_sample(x0, eps, alpha_bar), t, eps, alpha_bar
 
@@ -79,13 +89,16 @@ class Corruption(NamedTuple):
     coarse: float = 0.0
 
 
-def corrupt_z(z_i: Tensor, largest: float, source: torch.Generator) -> Tensor:
+def corrupt_z(
+    z_i: Tensor, largest: float, source: torch.Generator, rows: Rows | None = None
+) -> Tensor:
     """Return unit-length z_i [b, d] with noise of a random deviation up to ``largest``.
 
     Later unCLIP models train so, to bear a prior's errors (Stable unCLIP's noise_level).
     """
-    deviation = largest * torch.rand(len(z_i), 1, generator=source)
-    noise = torch.randn(z_i.shape, generator=source) / z_i.shape[1] ** 0.5
+    rows = whole_batch(len(z_i)) if rows is None else rows
+    deviation = largest * rows.rand(source, 1)
+    noise = rows.randn(source, z_i.shape[1]) / z_i.shape[1] ** 0.5
     return functional.normalize(z_i + (deviation * noise).to(z_i), dim=-1)
 
 
@@ -94,14 +107,15 @@ COARSE_NOISE = 0.2
 COARSE_TIMESTEP = 0.9  # of the chain: about where colours can be told and shapes cannot
 
 
-def coarse_picture(x0: Tensor, source: torch.Generator) -> Tensor:
+def coarse_picture(x0: Tensor, source: torch.Generator, rows: Rows | None = None) -> Tensor:
     """Return the mean colours of 8 x 8 cells with a little noise, as large as x0 [b, 3, h, w].
 
     It tells what a very noisy picture tells, where which colour is, without the noise that drowns
     the gradient. So the decoder soon learns to look up the shape that the caption gives a colour.
     """
+    rows = whole_batch(len(x0)) if rows is None else rows
     low = functional.avg_pool2d(x0, COARSE_CELL)
-    low = low + COARSE_NOISE * torch.randn(low.shape, generator=source).to(low)
+    low = low + COARSE_NOISE * rows.randn(source, *low.shape[1:]).to(low)
     return 0.5 * functional.interpolate(low, scale_factor=COARSE_CELL, mode="nearest")
 
 
@@ -110,105 +124,85 @@ def decoder_loss(
     clip: Clip,
     data: CaptionedImages,
     *,
-    batch_size: int,
-    step: int,
+    rows: Rows,
     corruption: Corruption,
     noise_shift: float = 1.0,
 ) -> Tensor:
-    """Return the decoder's loss of one step: z_i and the caption are dropped independently.
+    """Return the decoder's loss of a step's rows: z_i and the caption are dropped independently.
 
     Raises:
         ValueError: coarse pictures for a decoder that does not predict x0; they have no noise.
     """
-    config, source = decoder.config, generator(step, 1)
+    config, source = decoder.config, generator(rows.step, 1)
     if corruption.coarse and config.target != "x0":
         raise ValueError(f"coarse pictures teach a decoder that predicts x0, not {config.target}")
-    batch = data.batch(step * batch_size, batch_size, config.image_size)
+    batch = data.batch(rows.start, rows.batch_size, config.image_size, rows=rows.range)
     x0 = to_model_range(batch.images, clip.device)
     with torch.no_grad():
         z_i = clip.encode_images(x0).float()
-    known = torch.rand(batch_size, generator=source) >= corruption.z_dropout
-    coarse = (torch.rand(batch_size, generator=generator(step, 6)) < corruption.coarse).to(
-        x0.device
-    )
+    known = rows.rand(source) >= corruption.z_dropout
+    coarse = (rows.rand(generator(rows.step, 6)) < corruption.coarse).to(x0.device)
     known &= ~coarse.cpu()
-    drop = torch.rand(batch_size, generator=source) < corruption.text_dropout
-    z_i = corrupt_z(z_i, corruption.z_noise, generator(step, 5)) if corruption.z_noise else z_i
-    tokens = decoder.tokenizer(batch.captions, spell_probability=0.15, seed=step)
+    drop = rows.rand(source) < corruption.text_dropout
+    if corruption.z_noise:
+        z_i = corrupt_z(z_i, corruption.z_noise, generator(rows.step, 5), rows)
+    tokens = rows.of(decoder.tokenizer(batch.captions, spell_probability=0.15, seed=rows.step))
     tokens = torch.where(drop[:, None], decoder.empty_caption(1).cpu(), tokens).to(clip.device)
-    x_t, t, _, alpha_bar = noised(x0, decoder.schedule, source, noise_shift)
+    x_t, t, _, alpha_bar = noised(x0, decoder.schedule, source, noise_shift, rows)
     if corruption.coarse:
         t = torch.where(coarse, int(COARSE_TIMESTEP * decoder.schedule.num_timesteps), t)
-        x_t = torch.where(coarse[:, None, None, None], coarse_picture(x0, source), x_t)
+        x_t = torch.where(coarse[:, None, None, None], coarse_picture(x0, source, rows), x_t)
         alpha_bar = torch.where(coarse[:, None, None, None], 1 / 3, alpha_bar)
     output = decoder(x_t, t, *decoder.condition(z_i, known.to(clip.device), tokens))
     return weighted_loss(config.target, output, x0, x_t, alpha_bar)
 
 
-def upsampler_loss(
-    upsampler: Upsampler, data: CaptionedImages, *, batch_size: int, step: int
-) -> Tensor:
-    """Return an upsampler's loss on crops of a quarter of its size, conditioning corrupted."""
-    config, source = upsampler.config, generator(step, 2)
+def upsampler_loss(upsampler: Upsampler, data: CaptionedImages, *, rows: Rows) -> Tensor:
+    """Return an upsampler's loss of a step's rows.
+
+    It learns on crops of a quarter of its size, from corrupted conditioning.
+    """
+    config, source = upsampler.config, generator(rows.step, 2)
     device = next(upsampler.parameters()).device
-    x0 = to_model_range(_crops(data, config.high_size, batch_size, step), device)
+    x0 = to_model_range(_crops(data, config.high_size, rows), device)
     factor = config.high_size // config.low_size
     low = functional.interpolate(x0, scale_factor=1 / factor, mode="area")
-    blur = config.blur_sigma * torch.rand(batch_size, generator=source)
-    noise = config.noise_std * torch.rand(batch_size, generator=source) ** 2
-    eps = torch.randn(low.shape, generator=source)
+    blur = config.blur_sigma * rows.rand(source)
+    noise = config.noise_std * rows.rand(source) ** 2
+    eps = rows.randn(source, *low.shape[1:])
     low = corrupt(low, blur.to(device), noise.to(device), eps.to(device))
-    x_t, t, _, alpha_bar = noised(x0, upsampler.schedule, source)
+    x_t, t, _, alpha_bar = noised(x0, upsampler.schedule, source, rows=rows)
     return weighted_loss(config.target, upsampler(x_t, t, low), x0, x_t, alpha_bar)
 
 
 CROPS_PER_IMAGE = 4
 
 
-def _crops(data: CaptionedImages, size: int, n: int, step: int) -> Tensor:
-    """Return uint8 [n, size / 4, size / 4, 3]: several crops of each picture."""
-    rng, side, pictures = generator(step, 3), size // 4, -(-n // CROPS_PER_IMAGE)
-    images = torch.from_numpy(data.batch(step * pictures, pictures, size).images)
+def _crops(data: CaptionedImages, size: int, rows: Rows) -> NDArray[np.uint8]:
+    """Return uint8 [len(rows), size / 4, size / 4, 3]: several crops of each picture."""
+    rng, side, n = generator(rows.step, 3), size // 4, rows.batch_size
+    pictures = -(-n // CROPS_PER_IMAGE)
+    needed = range(rows.first // CROPS_PER_IMAGE, -(-rows.last // CROPS_PER_IMAGE))
+    images = data.batch(rows.step * pictures, pictures, size, rows=needed).images
     # Multiples of 16 keep every grid of the network aligned with the picture's.
     corners = torch.randint(0, (size - side) // 16 + 1, (n, 2), generator=rng) * 16
-    rows = [
-        images[k // CROPS_PER_IMAGE, y : y + side, x : x + side]
-        for k, (y, x) in enumerate(corners.tolist())
-    ]
-    return torch.stack(rows).numpy()
+    chosen = zip(rows.range, rows.of(corners).tolist(), strict=True)
+    return np.stack(
+        [
+            images[k // CROPS_PER_IMAGE - needed.start, y : y + side, x : x + side]
+            for k, (y, x) in chosen
+        ]
+    )
 
 
-def prior_loss(
-    prior: DiffusionPrior, clip: Clip, data: EmbeddedCaptions, *, batch_size: int, step: int
-) -> Tensor:
-    """Return the prior's loss on cached embeddings; the text is dropped 10%."""
-    source = generator(step, 4)
-    rows = torch.randint(0, len(data.z_i), (batch_size,), generator=source)
+def prior_loss(prior: DiffusionPrior, clip: Clip, data: EmbeddedCaptions, *, rows: Rows) -> Tensor:
+    """Return the prior's loss of a step's rows on cached embeddings; the text is dropped 10%."""
+    source = generator(rows.step, 4)
+    chosen = rows.of(torch.randint(0, len(data.z_i), (rows.batch_size,), generator=source))
     with torch.no_grad():
-        z_t, states, mask = clip.encode_tokens(data.tokens[rows])
-    known = torch.rand(batch_size, generator=source) >= prior.config.text_dropout
-    x0 = prior.scale(data.z_i[rows])
-    x_t, t, eps, alpha_bar = noised(x0, prior.schedule, source)
+        z_t, states, mask = clip.encode_tokens(data.tokens[chosen])
+    known = rows.rand(source) >= prior.config.text_dropout
+    x0 = prior.scale(data.z_i[chosen])
+    x_t, t, eps, alpha_bar = noised(x0, prior.schedule, source, rows=rows)
     output = prior(x_t, t, states.float(), mask, z_t.float(), known.to(x0.device))
     return native_loss(prior.config.target, output, x0, eps, alpha_bar)
-
-
-PRIOR_EMBEDDINGS = 40_000  # captioned images whose z_i a prior is trained on
-
-
-class EmbeddedCaptions:
-    """z_i and token ids of many captioned images, made once: the prior never needs pixels.
-
-    Attributes:
-        z_i: [n, d], unit length.
-        tokens: [n, l].
-    """
-
-    def __init__(self, clip: Clip, data: CaptionedImages, n: int, batch_size: int = 256) -> None:
-        z_i, tokens = [], []
-        with torch.no_grad():
-            for start in range(0, n, batch_size):
-                batch = data.batch(start, min(batch_size, n - start), clip.config.image_size)
-                z_i.append(clip.encode_images(to_model_range(batch.images, clip.device)).float())
-                tokens.append(clip.tokenizer(batch.captions, spell_probability=0.15, seed=start))
-        self.z_i, self.tokens = torch.cat(z_i), torch.cat(tokens).to(clip.device)

@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
 
 from reference_model.checkpoint import load_tensors, save_part
-from reference_model.clip import Clip
-from reference_model.config import ClipConfig, StackConfig
-from reference_model.decoder import Decoder
-from reference_model.manifest import verify
-from reference_model.presets import preset, scenes_judge
-from reference_model.prior import DiffusionPrior
+from reference_model.config import StackConfig
+from reference_model.manifest import Part, verify
+from reference_model.presets import preset as named_preset
 from reference_model.spelling import nearest
-from reference_model.tokenizer import vocabulary_of
-from reference_model.training.contrastive import contrastive_loss
+from reference_model.training.changes import apply_changes
 from reference_model.training.data import CaptionedImages
-from reference_model.training.finished import Built, described, finished, finished_clip
+from reference_model.training.embeddings import Cache
+from reference_model.training.evaluation import Judge, evaluation
+from reference_model.training.finished import Built, Site, finished
 from reference_model.training.loop import Loop
+from reference_model.training.main_builders import MAIN_BUILDERS
 from reference_model.training.noise_power import measure
-from reference_model.training.recipes import RECIPES, StageRecipe
-from reference_model.training.stages import (
-    PRIOR_EMBEDDINGS,
-    Corruption,
-    EmbeddedCaptions,
-    decoder_loss,
-    prior_loss,
-    upsampler_loss,
-)
+from reference_model.training.processes import join, rank, wait_for_all
+from reference_model.training.recipes import PRESET_OF, RECIPES, StageRecipe
 from reference_model.training.text_encoder import READER, keep_t5
 from reference_model.training.variant_builders import VARIANT_BUILDERS
 from reference_model.training.variant_recipes import VARIANT_RECIPES, Measurement
-from reference_model.upsamplers import Upsampler
 
 SEEDS_APART = 1000  # between repeats, so that no two stages of two repeats begin alike
+BUILDERS: dict[str, Callable[..., Built]] = {**MAIN_BUILDERS, **VARIANT_BUILDERS}
 
 
 class DataFactory(Protocol):
@@ -47,6 +41,15 @@ class DataFactory(Protocol):
 
     def __call__(self, *, stream: int, held_out: bool, mix: str) -> CaptionedImages:
         """Return the source; ``mix`` names the kinds of samples that it favours."""
+
+
+class _Place(NamedTuple):
+    """Where a part is trained, and on what."""
+
+    work: Path
+    site: Site
+    data_identity: str
+    judge: Judge | None
 
 
 def train(  # noqa: PLR0913  (the command's options by their names)
@@ -59,10 +62,16 @@ def train(  # noqa: PLR0913  (the command's options by their names)
     device: str = "cpu",
     seed: int = 0,
     text_encoder: Path | None = None,
+    preset: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    data_identity: str = "",
+    cache: Cache | None = None,
+    judge: Judge | None = None,
 ) -> None:
     """Train all parts of a recipe, or one, and write them to ``out``.
 
     A killed training goes on from its last checkpoint when called again with the same ``work``.
+    Started by torchrun, its processes train together.
 
     Args:
         recipe: name in `RECIPES`.
@@ -74,27 +83,38 @@ def train(  # noqa: PLR0913  (the command's options by their names)
         seed: of a repeat: 0 is the recipe itself, any other begins from other initial weights.
         text_encoder: folder of a T5 in transformers' layout, for the stage decoder-imagen-t5; it
             becomes a part of the weights, so a training that goes on needs it no more.
+        preset: the architecture, where it is not the recipe's own.
+        changes: fields of recipe and architecture by their paths, see `changes.apply_changes`.
+        data_identity: hash of the data; a training on other data does not go on.
+        cache: keeps the embeddings that priors are trained on; they are made anew without one.
+        judge: measures the averaged weights every ``loop.evaluate_every`` steps.
 
     Raises:
-        ValueError: unknown recipe or stage.
+        ValueError: unknown recipe, stage, preset or field.
         CheckpointError: a part that this stage needs is not trained yet.
     """
     if text_encoder is not None and stage != READER:
         raise ValueError(f"a text encoder is read by the stage {READER} alone, not by {stage}")
-    for chosen in _choose(recipe, stage):
-        if text_encoder is not None:
-            keep_t5(text_encoder, out / chosen.weights)
-        if isinstance(chosen, Measurement):
-            sys.stderr.write(f"measuring {recipe}/{chosen.stage}\n")
-            source = data(stream=chosen.stream, held_out=False, mix=chosen.mix)
-            measure(chosen, source, out / chosen.weights, device)
+    chosen = choose(recipe, stage)
+    stack = named_preset(preset or PRESET_OF.get(recipe, recipe))
+    planned = [_changed(stack, one, seed, changes or {}) for one in chosen]
+    device = join(device)
+    if text_encoder is not None and rank() == 0:
+        keep_t5(text_encoder, out / chosen[0].weights)
+    wait_for_all()
+    for shapes, one in planned:
+        source = data(stream=one.stream, held_out=_held_out(one), mix=one.mix)
+        site = Site(out / one.weights, device, cache)
+        if isinstance(one, Measurement):
+            _measure(recipe, one, source, site)
             continue
-        sys.stderr.write(f"training {recipe}/{chosen.stage}: {chosen.loop.steps} steps\n")
-        repeat = replace(chosen, seed=chosen.seed + SEEDS_APART * seed)
-        _train_part(preset(recipe), repeat, data, work / chosen.stage, out, device)
+        if rank() == 0:
+            sys.stderr.write(f"training {recipe}/{one.stage}: {one.loop.steps} steps\n")
+        _train_part(shapes, one, source, _Place(work / one.stage, site, data_identity, judge))
 
 
-def _choose(recipe: str, stage: str | None) -> list[StageRecipe | Measurement]:
+def choose(recipe: str, stage: str | None) -> list[StageRecipe | Measurement]:
+    """Return a recipe's stage, or all of its main line; ValueError names near matches."""
     if recipe not in RECIPES:
         raise ValueError(f"unknown recipe {recipe!r}{nearest(recipe, RECIPES)}")
     if stage is None:
@@ -105,21 +125,42 @@ def _choose(recipe: str, stage: str | None) -> list[StageRecipe | Measurement]:
     return [parts[stage]]
 
 
+def _changed(
+    stack: StackConfig, one: StageRecipe | Measurement, seed: int, changes: Mapping[str, Any]
+) -> tuple[StackConfig, StageRecipe | Measurement]:
+    """Return what a stage is trained as: its repeat, with the fields that are set."""
+    if not isinstance(one, Measurement):
+        repeat = replace(one, seed=one.seed + SEEDS_APART * seed)
+        return apply_changes(stack, repeat, changes)
+    if changes:
+        raise ValueError(f"the stage {one.stage} measures and trains nothing: no field is its own")
+    return stack, one
+
+
+def _held_out(one: StageRecipe | Measurement) -> bool:
+    return isinstance(one, StageRecipe) and one.held_out
+
+
+def _measure(recipe: str, one: Measurement, source: CaptionedImages, site: Site) -> None:
+    """Measure in the first process, while the others wait."""
+    if rank() == 0:
+        sys.stderr.write(f"measuring {recipe}/{one.stage}\n")
+        measure(one, source, site.folder, site.device)
+    wait_for_all()
+
+
 def _train_part(
-    stack: StackConfig,
-    recipe: StageRecipe,
-    data: DataFactory,
-    work: Path,
-    out: Path,
-    device: str,
+    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, place: _Place
 ) -> None:
-    source = data(stream=recipe.stream, held_out=recipe.held_out, mix=recipe.mix)
     torch.manual_seed(recipe.seed)
-    network, loss, part = BUILDERS[recipe.part](stack, recipe, source, out / recipe.weights, device)
+    out = place.site.folder
+    network, loss, part = BUILDERS[recipe.part](stack, recipe, data, place.site)
     saved_as, earlier = recipe.saved_as or recipe.part, {}
     if recipe.goes_on:
-        earlier["before"] = _start_from(network, out / recipe.weights, saved_as, recipe.stage)
-    loop = Loop(network, loss, recipe.loop, work)
+        earlier["before"] = _start_from(network, out, saved_as, recipe.stage)
+    identity = _identity(part, recipe, place.data_identity)
+    evaluate = evaluation(place.judge, recipe, part, weights=out, work=place.work)
+    loop = Loop(network, loss, recipe.loop, place.work, evaluate, identity=identity)
     tensors = loop.run()
     training = {
         **earlier,
@@ -131,13 +172,16 @@ def _train_part(
         "loop": asdict(recipe.loop),
     }
     part = replace(part, training=training)
-    save_part(
-        out / recipe.weights,
-        saved_as,
-        part,
-        tensors,
-        weights_name=recipe.weights,
-    )
+    if rank() == 0:
+        save_part(out, saved_as, part, tensors, weights_name=recipe.weights)
+    wait_for_all()
+
+
+def _identity(part: Part, recipe: StageRecipe, data: str) -> str:
+    """Return a hash of the architecture, the recipe but for its loop, and the data."""
+    named = {**asdict(recipe), "loop": None, "config": part.config, "data": data}
+    text = json.dumps([named, part.vocabulary], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _start_from(network: nn.Module, folder: Path, name: str, stage: str) -> dict[str, Any]:
@@ -149,95 +193,3 @@ def _start_from(network: nn.Module, folder: Path, name: str, stage: str) -> dict
     # Called again when it is finished, the stage finds its own result there.
     before: dict[str, Any] = training["before"] if training.get("stage") == stage else training
     return before
-
-
-def _contrastive(
-    config: ClipConfig, recipe: StageRecipe, data: CaptionedImages, device: str
-) -> Built:
-    vocabulary = vocabulary_of(data.all_captions())
-    clip = Clip(config, vocabulary).to(device)
-    size = recipe.loop.batch_size
-
-    def loss(step: int) -> torch.Tensor:
-        return contrastive_loss(clip, data, batch_size=size, step=step)
-
-    return clip, loss, described("clip", config, vocabulary)
-
-
-def _clip(
-    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
-) -> Built:
-    return _contrastive(stack.clip, recipe, data, device)
-
-
-def _judge(
-    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
-) -> Built:
-    return _contrastive(scenes_judge(), recipe, data, device)
-
-
-def _decoder(
-    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
-) -> Built:
-    clip = finished_clip(out, device)
-    vocabulary = clip.tokenizer.vocabulary
-    decoder = Decoder(stack.decoder, vocabulary).to(device)
-    size = recipe.loop.batch_size
-    config = stack.decoder
-    later = Corruption(config.z_dropout, config.text_dropout)
-
-    def loss(step: int) -> torch.Tensor:
-        return decoder_loss(
-            decoder,
-            clip,
-            data,
-            batch_size=size,
-            step=step,
-            corruption=recipe.corruption(step, later),
-            noise_shift=recipe.noise_shift,
-        )
-
-    return decoder, loss, described("decoder", stack.decoder, vocabulary)
-
-
-def _prior(
-    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
-) -> Built:
-    clip = finished_clip(out, device)
-    target = "eps" if recipe.part == "prior-eps" else "x0"
-    config = replace(stack.prior, target=target)
-    prior = DiffusionPrior(config).to(device)
-    embedded = EmbeddedCaptions(clip, data, PRIOR_EMBEDDINGS)
-    prior.z_mean.copy_(embedded.z_i.mean(dim=0))
-    prior.z_std.copy_(embedded.z_i.std(dim=0))
-    size = recipe.loop.batch_size
-
-    def loss(step: int) -> torch.Tensor:
-        return prior_loss(prior, clip, embedded, batch_size=size, step=step)
-
-    return prior, loss, described("prior", config)
-
-
-def _upsampler(
-    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
-) -> Built:
-    config = stack.upsampler_256 if recipe.part == "upsampler-256" else stack.upsampler_1024
-    upsampler = Upsampler(config).to(device)
-    size = recipe.loop.batch_size
-
-    def loss(step: int) -> torch.Tensor:
-        return upsampler_loss(upsampler, data, batch_size=size, step=step)
-
-    return upsampler, loss, described("upsampler", config)
-
-
-BUILDERS: dict[str, Callable[..., Built]] = {
-    "clip": _clip,
-    "judge": _judge,
-    "prior": _prior,
-    "prior-eps": _prior,
-    "decoder": _decoder,
-    "upsampler-256": _upsampler,
-    "upsampler-1024": _upsampler,
-    **VARIANT_BUILDERS,
-}

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from reference_model import t5
 from reference_model.ar_prior import AutoregressivePrior
 from reference_model.classifier import NoisyClassifier
-from reference_model.clip import Clip
 from reference_model.config import StackConfig
 from reference_model.diffusion.schedule import Schedule
 from reference_model.imagen import Imagen
@@ -21,9 +18,17 @@ from reference_model.loading import load_network
 from reference_model.manifest import CheckpointError
 from reference_model.pca import fit_pca
 from reference_model.training.data import CaptionedImages
-from reference_model.training.finished import Built, described, finished, finished_clip
+from reference_model.training.finished import (
+    Built,
+    Site,
+    described,
+    embedded_for,
+    finished,
+    finished_clip,
+)
 from reference_model.training.recipes import StageRecipe
-from reference_model.training.stages import PRIOR_EMBEDDINGS, EmbeddedCaptions, upsampler_loss
+from reference_model.training.rows import Rows
+from reference_model.training.stages import upsampler_loss
 from reference_model.training.variant_losses import (
     classifier_step_loss,
     imagen_loss,
@@ -33,33 +38,23 @@ from reference_model.upsamplers import Upsampler
 from reference_model.variants import variants
 
 
-def _prior_ar(
-    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
-) -> Built:
+def _prior_ar(stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, site: Site) -> Built:
     """Fit components, buckets and products to the training embeddings; then it learns the codes."""
-    clip, chosen = finished_clip(out, device), variants(stack.name)
-    embedded = EmbeddedCaptions(clip, data, PRIOR_EMBEDDINGS)
+    clip, chosen = finished_clip(site.folder, site.device), variants(stack.name)
+    embedded = embedded_for(site, recipe, clip, data)
     kept = len(fit_pca(embedded.z_i, energy=chosen.prior_energy).components)
     config = replace(chosen.prior_ar, num_components=kept)
-    prior = AutoregressivePrior(config).to(device)
-    prior.fit_codes(embedded.z_i, _text_embeddings(clip, embedded.tokens))
-    size = recipe.loop.batch_size
+    prior = AutoregressivePrior(config).to(site.device)
+    prior.fit_codes(embedded.z_i, embedded.z_t)
 
-    def loss(step: int) -> Tensor:
-        return prior_ar_loss(prior, clip, embedded, batch_size=size, step=step)
+    def loss(rows: Rows) -> Tensor:
+        return prior_ar_loss(prior, clip, embedded, rows=rows)
 
     return prior, loss, described("prior-ar", config)
 
 
-def _text_embeddings(clip: Clip, tokens: Tensor, batch_size: int = 512) -> Tensor:
-    """Return z_t [n, d] of token ids [n, l]."""
-    with torch.no_grad():
-        parts = [clip.encode_tokens(part).z_t.float() for part in tokens.split(batch_size)]
-    return torch.cat(parts)
-
-
 def _classifier(
-    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
+    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, site: Site
 ) -> Built:
     """Learn the classes that the data's captions name, on the decoder's noise and picture size."""
     shape, classes = variants(stack.name).classifier, tuple(data.classes())
@@ -69,17 +64,16 @@ def _classifier(
     config = replace(
         shape, classes=classes, schedule=decoder.schedule, num_timesteps=decoder.num_timesteps
     )
-    classifier = NoisyClassifier(config).to(device)
+    classifier = NoisyClassifier(config).to(site.device)
     schedule = Schedule(config.schedule, config.num_timesteps)
 
-    def loss(step: int) -> Tensor:
+    def loss(rows: Rows) -> Tensor:
         return classifier_step_loss(
             classifier,
             schedule,
             data,
-            batch_size=recipe.loop.batch_size,
+            rows=rows,
             image_size=decoder.image_size,
-            step=step,
             noise_shift=recipe.noise_shift,
         )
 
@@ -87,7 +81,7 @@ def _classifier(
 
 
 def _decoder_imagen(
-    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
+    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, site: Site
 ) -> Built:
     """Learn pictures from the token states and the pooled text of a frozen encoder, without z_i."""
     config = variants(stack.name).decoder_imagen
@@ -95,46 +89,45 @@ def _decoder_imagen(
         raise ValueError(f"preset {stack.name!r} has no decoder-imagen")
     encoder: Any
     if recipe.part == "decoder-imagen-t5":
-        encoder = _t5(out, device)
+        encoder = _t5(site)
         width = encoder.config.architecture["d_model"]
         config = replace(config, pooled_width=width, text_width=width, text_encoder=t5.PART)
     else:
-        encoder = finished_clip(out, device)
-    model = Imagen(config).to(device)
+        encoder = finished_clip(site.folder, site.device)
+    model = Imagen(config).to(site.device)
 
-    def loss(step: int) -> Tensor:
+    def loss(rows: Rows) -> Tensor:
         return imagen_loss(
             model,
             encoder,
             data,
-            batch_size=recipe.loop.batch_size,
-            step=step,
+            rows=rows,
             noise_shift=recipe.noise_shift,
         )
 
     return model, loss, described("imagen", config)
 
 
-def _t5(out: Path, device: str) -> Any:
+def _t5(site: Site) -> Any:
     """Load the T5 that lies beside the weights."""
-    manifest = finished(out, "clip")
+    manifest = finished(site.folder, "clip")
     if t5.PART not in manifest.parts:
         raise CheckpointError(
-            f"{out} holds no {t5.PART} yet; give --text-encoder FOLDER, a local T5"
+            f"{site.folder} holds no {t5.PART} yet; give --text-encoder FOLDER, a local T5"
         )
-    return load_network(manifest, t5.PART, device=device)
+    return load_network(manifest, t5.PART, device=site.device)
 
 
 def _upsampler_efficient(
-    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, out: Path, device: str
+    stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, site: Site
 ) -> Built:
     config = variants(stack.name).upsampler_256_efficient
     if config is None:
         raise ValueError(f"preset {stack.name!r} has no upsampler-256-efficient")
-    upsampler, size = Upsampler(config).to(device), recipe.loop.batch_size
+    upsampler = Upsampler(config).to(site.device)
 
-    def loss(step: int) -> Tensor:
-        return upsampler_loss(upsampler, data, batch_size=size, step=step)
+    def loss(rows: Rows) -> Tensor:
+        return upsampler_loss(upsampler, data, rows=rows)
 
     return upsampler, loss, described("upsampler", config)
 

@@ -1,4 +1,4 @@
-"""The loss of each part besides the main line: a function of the part, the data and the step."""
+"""The loss of each part besides the main line: a function of the part, the data and the rows."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from reference_model.diffusion.schedule import Schedule
 from reference_model.imagen import Imagen
 from reference_model.t5 import T5Text
 from reference_model.training.data import CaptionedImages
-from reference_model.training.stages import EmbeddedCaptions, generator, noised, weighted_loss
+from reference_model.training.embeddings import EmbeddedCaptions
+from reference_model.training.rows import Rows
+from reference_model.training.stages import generator, noised, weighted_loss
+
+NO_CLASS = -100  # what `cross_entropy` leaves out
 
 
 def prior_ar_loss(
-    prior: AutoregressivePrior, clip: Clip, data: EmbeddedCaptions, *, batch_size: int, step: int
+    prior: AutoregressivePrior, clip: Clip, data: EmbeddedCaptions, *, rows: Rows
 ) -> Tensor:
     """Return the autoregressive prior's loss on cached embeddings; the text is dropped 10%."""
-    source = generator(step, 8)
-    rows = torch.randint(0, len(data.z_i), (batch_size,), generator=source)
+    source = generator(rows.step, 8)
+    chosen = rows.of(torch.randint(0, len(data.z_i), (rows.batch_size,), generator=source))
     with torch.no_grad():
-        z_t, states, mask = clip.encode_tokens(data.tokens[rows])
-    known = torch.rand(batch_size, generator=source) >= prior.config.text_dropout
+        z_t, states, mask = clip.encode_tokens(data.tokens[chosen])
+    known = rows.rand(source) >= prior.config.text_dropout
     text = (z_t.float(), states.float(), mask)
-    return prior.loss(data.z_i[rows], text, known.to(z_t.device))
+    return prior.loss(data.z_i[chosen], text, known.to(z_t.device))
 
 
 def classifier_step_loss(
@@ -35,28 +39,31 @@ def classifier_step_loss(
     schedule: Schedule,
     data: CaptionedImages,
     *,
-    batch_size: int,
+    rows: Rows,
     image_size: int,
-    step: int,
     noise_shift: float = 1.0,
 ) -> Tensor:
-    """Return the classifier's cross-entropy on one step's noised pictures.
+    """Return the classifier's cross-entropy on the noised pictures of a step's rows.
 
-    Pictures whose caption names no class, or several, are left out.
+    Pictures whose caption names no class, or several, are left out; the mean is over those of the
+    whole batch that are left, however they lie in its passes.
 
     Raises:
-        ValueError: that are all of the batch.
+        ValueError: none is left of the batch.
     """
-    batch = data.batch(step * batch_size, batch_size, image_size)
-    labels = [class_of(caption, classifier.config.classes) for caption in batch.captions]
-    kept = [row for row, label in enumerate(labels) if label is not None]
-    if not kept:
-        raise ValueError(f"no caption of step {step} names one class: {batch.captions[0]!r}")
+    batch = data.batch(rows.start, rows.batch_size, image_size, rows=rows.range)
+    found = [class_of(caption, classifier.config.classes) for caption in batch.captions]
+    num_kept = sum(label is not None for label in found)
+    if not num_kept:
+        raise ValueError(f"no caption of step {rows.step} names one class: {batch.captions[0]!r}")
     device = next(classifier.parameters()).device
-    x0 = to_model_range(batch.images[kept], device)
-    x_t, t, _, _ = noised(x0, schedule, generator(step, 9), noise_shift)
-    wanted = torch.tensor([labels[row] for row in kept], device=device)
-    return functional.cross_entropy(classifier(x_t, t).float(), wanted)
+    x0 = to_model_range(batch.images, device)
+    x_t, t, _, _ = noised(x0, schedule, generator(rows.step, 9), noise_shift, rows)
+    labels = torch.tensor([NO_CLASS if label is None else label for label in found])
+    logits = classifier(x_t, t).float()
+    wanted = rows.of(labels).to(device)
+    total = functional.cross_entropy(logits, wanted, ignore_index=NO_CLASS, reduction="sum")
+    return total / num_kept / rows.share
 
 
 def imagen_loss(
@@ -64,28 +71,27 @@ def imagen_loss(
     encoder: Clip | T5Text,
     data: CaptionedImages,
     *,
-    batch_size: int,
-    step: int,
+    rows: Rows,
     noise_shift: float = 1.0,
 ) -> Tensor:
-    """Return Imagen's loss of one step; the frozen encoder's text is dropped 10%."""
-    config, source = model.config, generator(step, 10)
+    """Return Imagen's loss of a step's rows; the frozen encoder's text is dropped 10%."""
+    config, source = model.config, generator(rows.step, 10)
     device = model.states_norm.weight.device
-    batch = data.batch(step * batch_size, batch_size, config.image_size)
+    batch = data.batch(rows.start, rows.batch_size, config.image_size, rows=rows.range)
     with torch.no_grad():
-        text = _encoded(encoder, batch.captions, step)
-    known = torch.rand(batch_size, generator=source) >= config.text_dropout
+        text = _encoded(encoder, batch.captions, rows)
+    known = rows.rand(source) >= config.text_dropout
     x0 = to_model_range(batch.images, device)
-    x_t, t, _, alpha_bar = noised(x0, model.schedule, source, noise_shift)
+    x_t, t, _, alpha_bar = noised(x0, model.schedule, source, noise_shift, rows)
     output = model(x_t, t, *model.condition(text, known.to(device)))
     return weighted_loss(config.target, output, x0, x_t, alpha_bar)
 
 
-def _encoded(encoder: Clip | T5Text, captions: list[str], step: int) -> TextEncoding:
-    """Encode captions, in float32; CLIP's are spelled at random, as its own training was."""
+def _encoded(encoder: Clip | T5Text, captions: list[str], rows: Rows) -> TextEncoding:
+    """Encode the rows' captions in float32; CLIP's are spelled at random, as its training's."""
     if isinstance(encoder, T5Text):
-        text = encoder.encode_text(captions)
+        text = encoder.encode_text(captions[rows.first : rows.last])
     else:
-        tokens = encoder.tokenizer(captions, spell_probability=0.15, seed=step)
-        text = encoder.encode_tokens(tokens.to(encoder.device))
+        tokens = encoder.tokenizer(captions, spell_probability=0.15, seed=rows.step)
+        text = encoder.encode_tokens(rows.of(tokens).to(encoder.device))
     return TextEncoding(text.z_t.float(), text.states.float(), text.mask)

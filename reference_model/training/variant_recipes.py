@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reference_model.stages import noise_power_part
-from reference_model.training.loop import LoopConfig
+from reference_model.training import recipes
+from reference_model.training.loop_config import LoopConfig
 from reference_model.training.recipes import StageRecipe
 
 
@@ -85,4 +86,28 @@ SCENES: dict[str, StageRecipe | Measurement] = {
         ),
     )
 }
-VARIANT_RECIPES = {"scenes": SCENES}
+
+# Each on the data and for as long as the part that it is compared with.
+CAPTIONS: dict[str, StageRecipe | Measurement] = {
+    **{
+        part: replace(recipes.CAPTIONS[like], part=part)
+        for part, like in (
+            ("prior-eps", "prior"),
+            ("prior-ar", "prior"),
+            ("decoder-imagen", "decoder"),
+            ("decoder-imagen-t5", "decoder"),
+            ("upsampler-256-efficient", "upsampler-256"),
+        )
+    },
+    **{
+        noise_power_part(part): Measurement(
+            part=part,
+            stream=recipes.CAPTIONS[part].stream,
+            num_samples=samples,
+            batch_size=samples,
+            weights="captions",
+        )
+        for part, samples in (("prior", 256), ("decoder", 16))
+    },
+}
+VARIANT_RECIPES = {"scenes": SCENES, "captions": CAPTIONS}
