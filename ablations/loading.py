@@ -22,6 +22,7 @@ from ablations.suite import (
     Scale,
     Showcase,
     Suite,
+    TrainingChoice,
 )
 from dalle2eval.records import InputError
 from dalle2eval.spelling import nearest
@@ -30,7 +31,7 @@ SUITES_FOLDER = Path(__file__).parent / "suites"
 SUFFIXES = (".yaml", ".yml")
 SHOWN = 60  # characters of a value in a message
 _UNSET = object()
-_SCALED = (("prompts", "n"), ("samples_per_prompt",))  # what a scale changes, besides the cost
+_SCALED = (("prompts", "n"), ("samples_per_prompt",), ("training", "steps"))  # what a scale changes, besides the cost
 
 # Which part stands at which key, for near matches of a misspelled key.
 _PARTS: dict[str, type[BaseModel]] = {
@@ -39,6 +40,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "prompts": PromptChoice,
     "showcase": Showcase,
     "reference_images": ReferenceImages,
+    "training": TrainingChoice,
     "arms": Arm,
     "cost": Cost,
     "scales": Scale,
@@ -155,7 +157,11 @@ def _bring_to_scale(document: Document, name: str, scale: str) -> None:
     data["prompts"]["n"] = chosen.n
     data["samples_per_prompt"] = chosen.samples_per_prompt
     data["cost"] = chosen.cost.model_dump()
-    for path in (("prompts", "n"), ("samples_per_prompt",), ("cost",)):
+    changed: list[tuple[str, ...]] = [("prompts", "n"), ("samples_per_prompt",), ("cost",)]
+    if chosen.steps is not None and "training" in data:
+        data["training"]["steps"] = chosen.steps
+        changed.append(("training", "steps"))
+    for path in changed:
         _move_places(document, path, document.place(("scales", scale, path[-1])))
 
 

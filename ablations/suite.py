@@ -130,10 +130,37 @@ class ReferenceImages(_Part):
     n_per_prompt: int = Field(default=8, ge=1, le=1000)
 
 
+# Of a training: such as prior.target; [0, 1] is a list as attention_levels is.
+Trained = Setting | list[int]
+
+
+class TrainingChoice(_Part):
+    """What a suite trains for each of its arms, with equal budgets and equal data.
+
+    Attributes:
+        stage: of the recipe: the part that is trained. The other parts are those of the suite's
+            model.
+        recipe: where the settings come from that no arm changes.
+        preset: the architecture; the one with the model's name when None.
+        steps: of the optimiser, in each training.
+        seeds: each arm is trained once from each, and its numbers are means over them.
+        set: fields of recipe and architecture that are other than the recipe's in all arms.
+    """
+
+    stage: Line
+    recipe: Line = "scenes"
+    preset: Line | None = None
+    steps: int = Field(ge=1, le=10_000_000)
+    seeds: list[Annotated[int, Field(ge=0, le=10_000)]] = Field(min_length=2, max_length=100)
+    set: dict[str, Trained] = Field(default_factory=dict)
+
+
 class Arm(BaseModel):
     """One arm: its reference arm, and the settings in which it differs (any other key).
 
     ``model`` among them names another model than the suite's; an arm that is a text is that alone.
+    ``train`` holds what its training changes (``prior.target: v``), or ``stage`` where it trains
+    another part than the suite's.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -143,6 +170,7 @@ class Arm(BaseModel):
     grid: dict[str, Annotated[list[Setting], Field(min_length=1, max_length=64)]] = Field(
         default_factory=dict
     )
+    train: dict[str, Trained] = Field(default_factory=dict, max_length=64)
 
     @model_validator(mode="before")
     @classmethod
@@ -163,11 +191,15 @@ class Cost(_Part):
 
 
 class Scale(_Part):
-    """How much of the suite is drawn at a scale: what it puts in place of the suite's own."""
+    """How much of the suite is drawn at a scale: what it puts in place of the suite's own.
+
+    ``steps`` are those of `TrainingChoice`.
+    """
 
     n: int = Field(ge=1, le=100_000)
     samples_per_prompt: int = Field(ge=1, le=64)
     cost: Cost
+    steps: int | None = Field(default=None, ge=1, le=10_000_000)
 
 
 class Suite(_Part):
@@ -185,6 +217,7 @@ class Suite(_Part):
     sizes: dict[str, Size] = {"all": 64}
     showcase: Showcase | None = None
     reference_images: ReferenceImages = ReferenceImages()
+    training: TrainingChoice | None = None
     arms: dict[ArmName, Arm] = Field(min_length=1, max_length=200)
     metrics: list[Line] = Field(default_factory=list, max_length=100)
     primary_metric: Line | None = None

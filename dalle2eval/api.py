@@ -83,7 +83,7 @@ def run(
     request = _request(suite, choices)
     if progress is not None:
         _announce(request, progress)
-    prepared = _prepare(request)
+    prepared = _prepare(request, tells=progress is not None)
     folder = Path(out) if out is not None else _new_folder(prepared.work.plan)
     if progress is not None:
         _tell(progress, f"run folder: {folder}")
@@ -91,6 +91,7 @@ def run(
     from ablations.executors import LocalExecutor
     from ablations.progress import watcher_for
     from ablations.runner import Site, run_work
+    from ablations.training_units import tidy
     from reports.rendering import render
 
     site = Site(
@@ -103,6 +104,7 @@ def run(
         watcher=watcher_for(progress or sys.stderr, quiet=progress is None),
     )
     run_work(prepared.work, site)
+    tidy(prepared.store, prepared.work.units)
     render(folder, REPORT_FORMATS)
     return folder
 
@@ -249,7 +251,7 @@ def _request(suite: str, choices: Mapping[str, Any]) -> Request:
     return Request(suite=suite, **{**choices, **tuples})
 
 
-def _prepare(request: Request) -> _Prepared:
+def _prepare(request: Request, *, tells: bool = False) -> _Prepared:
     """Check everything that the user chose, and plan the work; loads no network."""
     from ablations.catalogue import (
         check_device,
@@ -257,6 +259,7 @@ def _prepare(request: Request) -> _Prepared:
         judged_by,
         judges_for,
         open_ensemble,
+        resolve_device,
         tables,
         told_plainly,
         workshop,
@@ -265,6 +268,8 @@ def _prepare(request: Request) -> _Prepared:
     from ablations.loading import load_suite
     from ablations.plan import plan_work
     from ablations.resolving import Choice, resolve
+    from ablations.trainings import is_training
+    from ablations.workshop import TrainingRoom
     from dalle2eval.prompts import load_prompts
 
     check_device(request.device)
@@ -283,12 +288,17 @@ def _prepare(request: Request) -> _Prepared:
         )
         work = plan_work(frozen, model, judges_for(frozen, judge))
     root = Path(request.store) if request.store is not None else default_store()
+    room = TrainingRoom(
+        store=root,
+        device=resolve_device(request.device) if is_training(frozen) else "cpu",
+        tells=tells,
+    )
     others = {name: other.weights for name, other in model.others.items()}
     weights = {model.name: model.weights, judge.name: judge.weights, **others}
     return _Prepared(
         work=work,
         store=Store(root),
-        workshop=workshop(cast("TextToImage", model), request.device),
+        workshop=workshop(cast("TextToImage", model), request.device, room),
         weights=weights,
         departures=departures(loaded, frozen, choice, load_prompts),
     )
