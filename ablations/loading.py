@@ -31,7 +31,11 @@ SUITES_FOLDER = Path(__file__).parent / "suites"
 SUFFIXES = (".yaml", ".yml")
 SHOWN = 60  # characters of a value in a message
 _UNSET = object()
-_SCALED = (("prompts", "n"), ("samples_per_prompt",), ("training", "steps"))  # what a scale changes, besides the cost
+_SCALED = (
+    ("prompts", "n"),
+    ("samples_per_prompt",),
+    ("training", "steps"),
+)  # what a scale changes, besides the cost
 
 # Which part stands at which key, for near matches of a misspelled key.
 _PARTS: dict[str, type[BaseModel]] = {

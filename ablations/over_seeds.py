@@ -80,9 +80,7 @@ def _over(trained: Sequence[Trained | str]) -> OverSeeds | str:
 def _trained(judged: Judged, metric: MetricInfo) -> Trained | str:
     """Return a metric of one training with what each image contributes, or why it is not known."""
     estimate = next(
-        row
-        for row in judged["estimates"]
-        if (row["metric"], row["slice"]) == (metric.name, ALL)
+        row for row in judged["estimates"] if (row["metric"], row["slice"]) == (metric.name, ALL)
     )
     if estimate["value"] is None:
         return str(estimate["reason"])
@@ -105,12 +103,9 @@ def _keyed(rows: Sequence[Mapping[str, Any]], metric: str) -> Iterator[tuple[Sam
 
 def _difference(own: Judged, other: Judged, metric: MetricInfo) -> Trained | str:
     """Return the difference of two trainings from one seed over the pictures that both have."""
-    pair = _trained(own, metric), _trained(other, metric)
-    if isinstance(pair[0], str):
-        return pair[0]
-    if isinstance(pair[1], str):
-        return pair[1]
-    first, second = pair
+    first, second = _trained(own, metric), _trained(other, metric)
+    if isinstance(first, str) or isinstance(second, str):
+        return first if isinstance(first, str) else str(second)
     shared = sorted(first.first.keys() & second.first.keys())
     if not shared:
         return "the two arms have no scored picture of one prompt and seed in common"
@@ -124,9 +119,7 @@ def _difference(own: Judged, other: Judged, metric: MetricInfo) -> Trained | str
 def _estimate(metric: MetricInfo, row: Mapping[str, Any], found: OverSeeds | str) -> Estimate:
     same = {name: row[name] for name in ("metric", "higher_is_better", "extractor", "unit")}
     if isinstance(found, str):
-        return Estimate(
-            **same, value=None, low=None, high=None, n=0, method=METHOD, reason=found
-        )
+        return Estimate(**same, value=None, low=None, high=None, n=0, method=METHOD, reason=found)
     interval = clipped(found.interval, metric.bounds(found.n))
     return Estimate(
         **same,
@@ -147,9 +140,7 @@ def _comparison(metric: MetricInfo, arms: Arms, found: OverSeeds | str) -> Compa
     return label.known(found.value, found.interval, found.p_value, METHOD)
 
 
-def _told(
-    metric: MetricInfo, own: Sequence[Judged], found: OverSeeds | str
-) -> dict[str, Any]:
+def _told(metric: MetricInfo, own: Sequence[Judged], found: OverSeeds | str) -> dict[str, Any]:
     """Return what ``summary.json`` tells of a metric over the trainings of an arm."""
     values = [
         next(

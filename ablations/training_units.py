@@ -137,7 +137,6 @@ def _train(training: _Training, workshop: Workshop, _values: Values) -> bytes:
     """Train, or go on, and return the part as bytes."""
     import torch
 
-    from dalle2eval.scenes.training_data import SceneSource
     from reference_model.packed import pack
     from reference_model.training import train_stage
     from reference_model.training.embeddings import Cache
@@ -151,7 +150,7 @@ def _train(training: _Training, workshop: Workshop, _values: Values) -> bytes:
             weights = train_stage(
                 training.preset,
                 training.stage,
-                SceneSource,
+                _stream,
                 steps=training.steps,
                 seed=training.seed,
                 out=folder,
@@ -163,10 +162,17 @@ def _train(training: _Training, workshop: Workshop, _values: Values) -> bytes:
                 cache=Cache(Store(room.store), source_hash("dalle2eval.scenes")),
             )
         finally:
-            torch.set_flush_denormal(False)  # noqa: FBT003  (the loop turns it on; pictures have it off)
+            torch.set_flush_denormal(False)  # the loop turns it on, and pictures have it off
         content = pack(weights, training.stage)
         shutil.rmtree(weights)  # the checkpoint beside it makes it again in a second
     return content
+
+
+def _stream(*, stream: int, held_out: bool, mix: str) -> Any:
+    """Return a stream of the procedural world; see `DataFactory`."""
+    from dalle2eval.scenes.training_data import SceneSource
+
+    return SceneSource(stream=stream, held_out=held_out, mix=mix)
 
 
 @contextlib.contextmanager

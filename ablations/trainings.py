@@ -150,9 +150,7 @@ def _check_arm(loaded: LoadedSuite, name: str, train: Mapping[str, Any]) -> None
     _check_fields(loaded, path, _training_of(loaded, name).stage, own)
 
 
-def _check_fields(
-    loaded: LoadedSuite, path: Path, stage: str, fields: Mapping[str, Any]
-) -> None:
+def _check_fields(loaded: LoadedSuite, path: Path, stage: str, fields: Mapping[str, Any]) -> None:
     for field, value in fields.items():
         if field == "loop.steps":
             raise loaded.document.error((*path, field), "say it as training.steps")
@@ -221,9 +219,7 @@ def with_trainings(
     return tuple(told)
 
 
-def _values(
-    loaded: LoadedSuite, training: ArmTraining, paths: Sequence[str]
-) -> dict[str, Any]:
+def _values(loaded: LoadedSuite, training: ArmTraining, paths: Sequence[str]) -> dict[str, Any]:
     """Return what the fields that any arm changes are in an arm, as ``train.prior.target``."""
     from reference_model.training.planned import trained_value
 
@@ -292,7 +288,9 @@ def with_repeats(specs: Sequence[ArmSpec], seeds: Sequence[int]) -> tuple[ArmSpe
     return (*specs, *repeats)
 
 
-def training_option(loaded: LoadedSuite, specs: Sequence[ArmSpec], planner: Planner) -> dict[str, Any]:
+def training_option(
+    loaded: LoadedSuite, specs: Sequence[ArmSpec], planner: Planner
+) -> dict[str, Any]:
     """Return what a plan says of its trainings, by which they can be done again.
 
     Args:

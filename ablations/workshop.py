@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,7 @@ class Workshop:
         known = hashlib.sha256(part.encode() + content).hexdigest()
         if self._trained is None or self._trained[0] != known:
             main: Any = getattr(self.model, "main", self.model)
-            self._trained = (known, with_part(main, part, content))
+            self._trained = (known, cast("TextToImage", with_part(main, part, content)))
         return self._trained[1]
 
     @cached_property

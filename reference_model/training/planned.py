@@ -54,9 +54,7 @@ def planned_part(
     chosen = choose(recipe, stage)[0]
     if isinstance(chosen, Measurement) or stage not in TRAINABLE:
         raise ValueError(f"the stage {stage!r} is not for arms; allowed: {', '.join(TRAINABLE)}")
-    stack, one = apply_changes(
-        named_preset(preset), chosen, {**changes, "loop.steps": steps}
-    )
+    stack, one = apply_changes(named_preset(preset), chosen, {**changes, "loop.steps": steps})
     kind, field = TRAINABLE[stage]
     config = _config(stack, field)
     made_of = {
@@ -69,7 +67,9 @@ def planned_part(
     return PlannedPart(part, made_of, steps * one.loop.batch_size)
 
 
-def trained_value(preset: str, recipe: str, stage: str, changes: Mapping[str, Any], path: str) -> Any:
+def trained_value(
+    preset: str, recipe: str, stage: str, changes: Mapping[str, Any], path: str
+) -> Any:
     """Return what a field is in a training with these changes, such as ``prior.target``."""
     chosen = choose(recipe, stage)[0]
     assert isinstance(chosen, StageRecipe)
@@ -87,4 +87,3 @@ def _config(stack: StackConfig, field: str) -> dict[str, Any]:
     if shape is None:
         raise ValueError(f"preset {stack.name!r} has no {field.replace('_', '-')}")
     return asdict(shape)
-
