@@ -221,7 +221,9 @@ def _validate(document: Document) -> Suite:
     try:
         return Suite.model_validate(document.data)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
+        # A misspelled field is missing too, and its own name tells more.
+        problems = error.errors(include_url=False)
+        problem = min(problems, key=lambda each: each["type"] != "extra_forbidden")
         raise _explain(document, problem) from None
 
 

@@ -18,7 +18,8 @@ from ablations.workshop import Workshop
 from dalle2eval.metrics import METRICS, MetricInfo
 from dalle2eval.records import ALL, Comparison, Estimate, SampleKey, to_json
 from dalle2eval.statistics.comparisons import Arms, Label
-from dalle2eval.statistics.intervals import clipped
+from dalle2eval.statistics.intervals import clipped, wilson_interval
+from dalle2eval.statistics.paired import newcombe_interval
 from dalle2eval.statistics.training_seeds import OverSeeds, Trained, over_seeds
 
 METHOD = "training-seeds"
@@ -121,6 +122,9 @@ def _estimate(metric: MetricInfo, row: Mapping[str, Any], found: OverSeeds | str
     if isinstance(found, str):
         return Estimate(**same, value=None, low=None, high=None, n=0, method=METHOD, reason=found)
     interval = clipped(found.interval, metric.bounds(found.n))
+    if metric.estimator == "proportion" and interval.low == interval.high:
+        # All passed, or none: the prompts stand for n, as in `intervals`.
+        interval = wilson_interval(found.value * found.num_prompts, found.num_prompts)
     return Estimate(
         **same,
         value=found.value,
@@ -137,7 +141,10 @@ def _comparison(metric: MetricInfo, arms: Arms, found: OverSeeds | str) -> Compa
     )
     if isinstance(found, str):
         return label.unknown(found)
-    return label.known(found.value, found.interval, found.p_value, METHOD)
+    interval = found.interval
+    if metric.estimator == "proportion" and interval.low == interval.high == 0:
+        interval = newcombe_interval(0, 0, 0, found.num_prompts)  # no prompt tells them apart
+    return label.known(found.value, interval, found.p_value, METHOD)
 
 
 def _told(metric: MetricInfo, own: Sequence[Judged], found: OverSeeds | str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from ablations.trainings import (
     check_trainings,
     settings_for,
     training_option,
+    with_planned_parts,
     with_repeats,
     with_trainings,
 )
@@ -96,6 +97,7 @@ def resolve(
     suite = loaded.suite
     check_tables(loaded, tables)
     check_trainings(loaded, planner)
+    drawn_by, planner = planner, with_planned_parts(loaded, planner)
     seed = suite.seed if choice.seed is None else choice.seed
     expanded, place = _expand_arms(loaded, planner), _places(suite)
     arms = _choose(expanded, choice.arms)
@@ -113,7 +115,7 @@ def resolve(
         suite=loaded.name,
         question=suite.question,
         finding=suite.finding.model_dump() if suite.finding else None,
-        model={"name": planner.name, "weights": planner.weights},
+        model={"name": drawn_by.name, "weights": drawn_by.weights},
         arms=with_repeats(arms, suite.training.seeds) if suite.training else arms,
         prompts=prompts,
         seeds=tuple(range(seed, seed + suite.samples_per_prompt)),

@@ -184,6 +184,18 @@ def _training_of(loaded: LoadedSuite, arm: str) -> ArmTraining:
     return ArmTraining(stage=str(stage), changes=changes)
 
 
+def with_planned_parts(loaded: LoadedSuite, planner: Planner) -> Planner:
+    """Return a model that has every part which the suite's arms train, so that it can be asked."""
+    manifest, suite = manifest_of(planner), loaded.suite
+    if suite.training is None or manifest is None:
+        return planner
+    from reference_model.dalle2 import DALLE2
+
+    stages = {_training_of(loaded, arm).stage for arm in suite.arms}
+    planned = {stage: _planned(loaded, stage, {}).part for stage in stages}
+    return DALLE2(replace(manifest, parts={**manifest.parts, **planned}))
+
+
 def with_trainings(
     loaded: LoadedSuite, planner: Planner, specs: Sequence[ArmSpec], place: Mapping[str, Path]
 ) -> tuple[ArmSpec, ...]:

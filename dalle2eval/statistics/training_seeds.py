@@ -60,7 +60,7 @@ class OverSeeds:
         p_value: of the mean being zero; of interest where the values are differences.
         between: variance over training seeds, without what samples bring.
         within: variance over samples (prompts and seeds) of one training's value.
-        n: images in all.
+        n: images in all; of ``num_prompts`` prompts.
     """
 
     value: float
@@ -69,6 +69,7 @@ class OverSeeds:
     between: float
     within: float
     n: int
+    num_prompts: int
 
 
 def over_seeds(trained: Sequence[Trained]) -> OverSeeds | str:
@@ -117,6 +118,7 @@ def _components(values: Floats, pulls: Floats, n: int) -> OverSeeds:
         between=between,
         within=k * float((pulls**2).sum()) / num,
         n=n,
+        num_prompts=groups,
     )
 
 
