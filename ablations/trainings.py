@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.checking import at
 from ablations.loading import LoadedSuite
-from dalle2eval.records import ArmSpec, Plan, fingerprint
+from dalle2eval.records import ArmSpec, InputError, Plan, fingerprint
 from dalle2eval.spelling import nearest
 
 if TYPE_CHECKING:
@@ -155,9 +155,23 @@ def _check_fields(loaded: LoadedSuite, path: Path, stage: str, fields: Mapping[s
         if field == "loop.steps":
             raise loaded.document.error((*path, field), "say it as training.steps")
         with at(loaded, (*path, field)):
-            _planned(loaded, stage, {field: value})
+            made_of = _planned(loaded, stage, {field: value}).made_of
+            if made_of == _planned(loaded, stage, {}).made_of and not _is_default(
+                loaded, stage, field, value
+            ):
+                raise InputError(
+                    f"{field} is {value!r} and changes nothing where {stage} is trained"
+                )
     with at(loaded, path):
         _planned(loaded, stage, fields)
+
+
+def _is_default(loaded: LoadedSuite, stage: str, field: str, value: Any) -> bool:
+    from reference_model.training.planned import trained_value
+
+    training = loaded.suite.training
+    assert training is not None
+    return bool(trained_value(preset_of(loaded), training.recipe, stage, {}, field) == value)
 
 
 def _planned(loaded: LoadedSuite, stage: str, changes: Mapping[str, Any], seed: int = 0) -> Any:

@@ -123,10 +123,13 @@ SCALED = SUITE + "scales: {smoke: {n: 4, samples_per_prompt: 1, " + COST + "}}\n
     ("scale", "message"),
     [
         (f"{{n: 0, samples_per_prompt: 1, {COST}}}", "s.yaml:13:18: scales.smoke.n: input should"),
-        (f"{{n: 4, sample: 1, {COST}}}", "the field scales.smoke.samples_per_prompt is missing"),
+        (
+            f"{{n: 4, sample: 1, {COST}}}",
+            'no field "scales.smoke.sample"; did you mean "samples_per_prompt"',
+        ),
         (
             f"{{n: 4, samples_per_prompt: 1, seeds: 2, {COST}}}",
-            'no field "scales.smoke.seeds"; allowed: cost, n, samples_per_prompt',
+            'no field "scales.smoke.seeds"; did you mean "steps"? (allowed: cost, n, samples_per_',
         ),
     ],
 )
