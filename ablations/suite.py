@@ -137,6 +137,8 @@ Trained = Setting | list[int]
 class TrainingChoice(_Part):
     """What a suite trains for each of its arms, with equal budgets and equal data.
 
+    Fields go by their paths, ``prior.target``, as those of ``dalle2eval train --set``.
+
     Attributes:
         stage: of the recipe: the part that is trained. The other parts are those of the suite's
             model.

@@ -125,7 +125,7 @@ SCALED = SUITE + "scales: {smoke: {n: 4, samples_per_prompt: 1, " + COST + "}}\n
         (f"{{n: 0, samples_per_prompt: 1, {COST}}}", "s.yaml:13:18: scales.smoke.n: input should"),
         (
             f"{{n: 4, sample: 1, {COST}}}",
-            'no field "scales.smoke.sample"; did you mean "samples_per_prompt"',
+            'no field "scales.smoke.sample"; allowed: cost, n, samples_per_prompt, steps',
         ),
         (
             f"{{n: 4, samples_per_prompt: 1, seeds: 2, {COST}}}",
