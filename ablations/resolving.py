@@ -24,14 +24,8 @@ from ablations.effects import check_drawable, check_effects
 from ablations.loading import LoadedSuite
 from ablations.located_yaml import Path
 from ablations.suite import ARM_NAME, ArmName, Suite
-from ablations.trainings import (
-    check_trainings,
-    settings_for,
-    training_option,
-    with_planned_parts,
-    with_repeats,
-    with_trainings,
-)
+from ablations.training_checks import check_trainings, with_trainings
+from ablations.trainings import settings_for, training_option, with_planned_parts, with_repeats
 from dalle2eval.models import MODEL, apply_changes
 from dalle2eval.protocols import Stage
 from dalle2eval.records import ALL, ArmSpec, InputError, Plan, Prompt
@@ -110,7 +104,7 @@ def resolve(
     check_effects(loaded, planner, expanded, place)
     told = {spec.name: spec for spec in with_trainings(loaded, planner, expanded, place)}
     arms = tuple(replace(told[arm.name], reference=arm.reference) for arm in arms)
-    training = training_option(loaded, arms, planner)
+    training = training_option(loaded, planner, arms, place)
     return Plan(
         suite=loaded.name,
         question=suite.question,
