@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -130,8 +131,27 @@ class ReferenceImages(_Part):
     n_per_prompt: int = Field(default=8, ge=1, le=1000)
 
 
-# Of a training: such as prior.target; [0, 1] is a list as attention_levels is.
-Trained = Setting | list[int]
+def _flat(fields: Any, before: str = "") -> Any:
+    """Return {"prior": {"target": "v"}}, as --set makes it, as {"prior.target": "v"}."""
+    if not isinstance(fields, dict):
+        return fields
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        path = f"{before}{name}"
+        flat |= _flat(value, f"{path}.") if isinstance(value, dict) else {path: value}
+    return flat
+
+
+def _plain_or_list(value: Any) -> Any:
+    if isinstance(value, list) and all(type(item) is int for item in value):
+        return value  # such as attention_levels
+    return _plain(value)
+
+
+# Fields of recipe and architecture by their paths, such as prior.target.
+TrainedFields = Annotated[
+    dict[str, Annotated[Any, AfterValidator(_plain_or_list)]], BeforeValidator(_flat)
+]
 
 
 class TrainingChoice(_Part):
@@ -154,7 +174,7 @@ class TrainingChoice(_Part):
     preset: Line | None = None
     steps: int = Field(ge=1, le=10_000_000)
     seeds: list[Annotated[int, Field(ge=0, le=10_000)]] = Field(min_length=2, max_length=100)
-    set: dict[str, Trained] = Field(default_factory=dict)
+    set: TrainedFields = Field(default_factory=dict)
 
 
 class Arm(BaseModel):
@@ -172,7 +192,7 @@ class Arm(BaseModel):
     grid: dict[str, Annotated[list[Setting], Field(min_length=1, max_length=64)]] = Field(
         default_factory=dict
     )
-    train: dict[str, Trained] = Field(default_factory=dict, max_length=64)
+    train: TrainedFields = Field(default_factory=dict, max_length=64)
 
     @model_validator(mode="before")
     @classmethod

@@ -64,7 +64,7 @@ def trainings(work):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("stage: prior", "stage: pior", '7:3: no stage \'pior\' can be trained for an arm; did you'),
+        ("stage: prior", "stage: pior", '7:3: no stage \'pior\' can be trained for an arm; did'),
         ("stage: prior", "stage: clip", "7:3: no stage 'clip' can be trained for an arm"),
         ("steps: 4", "stepz: 4", '8:3: no field "training.stepz"; did you mean "steps"?'),
         ("steps: 4", "steps: 0", "8:3: training.steps: input should be greater than or equal"),
@@ -82,7 +82,7 @@ def trainings(work):
         ("prior.target: eps", "prior.target: x0", "13:3: arm eps is trained and drawn as its"),
         ("prior.target: eps", "decoder.target: eps", "decoder.target is 'eps' and changes nothing"),
         ("eps}}", "eps}, guidance_scale: 1.0}", "differs from its reference arm x0 in 2 things"),
-        ("eps}}", "v, loss_weighting: snr}}", "(train.prior.target = v, train.loss_weighting = snr"),
+        ("eps}}", "v, loss_weighting: snr}}", "(train.prior.target = v, train.loss_weighti"),
         ("eps}}", "eps}, conditioning: caption}", "13:3: arm eps differs from its"),
         ("prior_steps: 2, decoder_steps: 2, prior_candidates: 1", "conditioning: caption",
          "12:3: arm x0 trains prior, which its pictures do not depend on"),
@@ -119,9 +119,8 @@ def test_only_models_of_ours_can_be_trained(tmp_path):
 
 
 def test_each_arm_is_trained_once_from_each_seed_and_a_grid_of_guidance_trains_nothing(tmp_path):
-    more = SUITE.replace(
-        "metrics:", "  guided: {reference: x0, prior_guidance_scale: 2.0}\nmetrics:"
-    )
+    guided = "  guided: {reference: x0, prior_guidance_scale: 2.0}\n"
+    more = SUITE.replace("metrics:", guided + "metrics:")
     work = make_work(tmp_path / "s.yaml", more)
     assert len(trainings(work)) == 6
     assert {unit.forward_passes for unit in trainings(work).values()} == {4}
@@ -143,12 +142,18 @@ def test_another_seed_or_target_shares_no_artefact_that_depends_on_the_training(
 def test_an_unchanged_arm_is_not_trained_again(tmp_path):
     before = trainings(make_work(tmp_path / "s.yaml"))
     added = SUITE.replace("metrics:", "  v: {reference: x0, train: {prior.target: v}}\nmetrics:")
-    after = trainings(make_work(tmp_path / "s.yaml", added.replace("seeds: [0, 1, 2]",
-                                                                   "seeds: [0, 1, 2, 7]")))  # fmt: skip
+    fourth = added.replace("seeds: [0, 1, 2]", "seeds: [0, 1, 2, 7]")
+    after = trainings(make_work(tmp_path / "s.yaml", fourth))
     assert before.keys() < after.keys()
     assert len(after) == 12
     other = trainings(make_work(tmp_path / "s.yaml", SUITE, "training.steps=5"))
     assert not before.keys() & other.keys()
+
+
+def test_set_reaches_a_field_of_a_training(tmp_path):
+    plan = make_plan(tmp_path / "s.yaml", SUITE, "arms.eps.train.prior.target=v")
+    assert plan.options["training"]["arms"]["eps"]["changes"]["prior.target"] == "v"
+    assert next(a for a in plan.arms if a.name == "eps").changes == {"train.prior.target": "v"}
 
 
 @pytest.fixture(scope="module")
@@ -280,6 +285,8 @@ def test_known_components_are_found_again_and_their_interval_covers_the_truth():
     assert np.mean([f.within for f in found]) == pytest.approx((1 + 0.25) / 40, rel=0.1)
     covered = np.mean([f.interval.low <= 1 <= f.interval.high for f in found])
     assert covered > 0.9
+    wide = [f.interval.high - f.interval.low for f in found]
+    assert max(wide) < 10 * np.median(wide), "too few degrees of freedom make an interval absurd"
 
 
 @pytest.mark.parametrize("name", TRAINING_SUITES)

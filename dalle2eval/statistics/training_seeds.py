@@ -17,8 +17,8 @@ Searle, Casella and McCulloch 1992, "Variance Components", §4.3; k = G/(G - 1))
 
 For a mean over prompts this is the two-way analysis of variance without replication: S² is the mean
 square of the trainings and W that of the interaction, both over G. The interval is v̄ ± t √Var with
-Satterthwaite's (1946) degrees of freedom. In simulation with T = 3, G = 64 it covers 92 to 97%.
-What is random about a training here is what its seed decides.
+Satterthwaite's (1946) degrees of freedom, never fewer than the trainings give. In simulation with
+T = 3, G = 64 it covers 93 to 97%. What is random about a training here is what its seed decides.
 """
 
 from __future__ import annotations
@@ -109,6 +109,8 @@ def _components(values: Floats, pulls: Floats, n: int) -> OverSeeds:
         parts += [(spread / num, num - 1), (chance / num, (num - 1) * (groups - 1))]
     weight = sum(part**2 / freedom for part, freedom in parts)
     freedom = variance**2 / weight if weight > 0 else float(groups - 1)
+    # Where S² is little more than W the formula goes below 1, and the interval beyond all sense.
+    freedom = max(freedom, min(num, groups) - 1.0)
     error = variance**0.5
     ratio = abs(mean) / error if error > 0 else (0.0 if mean == 0 else np.inf)
     return OverSeeds(
