@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from ablations.catalogue import find_judge, judges_for, open_ensemble, tables, workshop
 from ablations.executors import LocalExecutor
@@ -16,10 +17,15 @@ from ablations.workshop import TrainingRoom
 from dalle2eval import api
 from dalle2eval.prompts import load_prompts
 from dalle2eval.records import InputError, SampleKey
+from dalle2eval.scenes.training_data import SceneSource
 from dalle2eval.statistics.training_seeds import Trained, over_seeds
 from dalle2eval.store import Store
+from reference_model.diffusion.targets import eps_from_x0, q_sample, target_of
+from reference_model.manifest import BUNDLED
 from reference_model.packed import with_part
+from reference_model.training import main_builders, train_stage
 from reference_model.training.loop import Loop
+from reference_model.training.stages import native_loss, weighted_loss
 
 SUITE = """\
 question: Does it matter what a tiny prior predicts?
@@ -239,6 +245,35 @@ def test_a_training_that_was_killed_goes_on_and_ends_in_the_same_bytes(
     monkeypatch.setattr(Loop, "_train_step", lambda loop: (steps.append(loop.step), whole(loop))[1])
     assert train_first(tmp_path) == train_first(finished[1])
     assert steps == [2, 3], "the steps before the kill were done again, or those behind it not"
+
+
+@pytest.mark.parametrize("target", ["eps", "v"])
+def test_the_snr_weighting_is_one_and_the_same_for_every_target(target):
+    torch.manual_seed(0)
+    x0, eps, wrong = torch.randn(3, 5, 8)
+    alpha_bar = torch.tensor([[0.01], [0.1], [0.5], [0.9], [0.99]])
+    x_t = q_sample(x0, eps, alpha_bar)
+    x0_hat = x0 + 0.1 * wrong
+    output = target_of(target, x0_hat, eps_from_x0(x0_hat, x_t, alpha_bar), alpha_bar)
+    alike = weighted_loss("x0", x0_hat, x0, x_t, alpha_bar)
+    assert torch.isclose(weighted_loss(target, output, x0, x_t, alpha_bar), alike, rtol=1e-3)
+    native = native_loss("x0", x0_hat, x0, eps, alpha_bar)
+    assert not torch.isclose(native_loss(target, output, x0, eps, alpha_bar), native, rtol=0.1)
+
+
+def test_an_arm_is_trained_with_the_weighting_that_it_names(tmp_path, monkeypatch):
+    seen, whole = [], main_builders.prior_loss
+
+    def loss(*parts, **named):
+        seen.append(named["weighting"])
+        return whole(*parts, **named)
+
+    monkeypatch.setattr(main_builders, "prior_loss", loss)
+    for weighting in ("native", "snr"):
+        train_stage("tiny", "prior", SceneSource, steps=1, seed=0, out=tmp_path / weighting,
+                    changes={"loss_weighting": weighting, "embeddings": 8, "loop.batch_size": 4},
+                    parts_from=BUNDLED / "tiny", recipe="scenes")  # fmt: skip
+    assert seen == ["native", "snr"]
 
 
 def table(values):
