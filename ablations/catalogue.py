@@ -15,7 +15,7 @@ from typing import Any, cast
 from ablations.checking import Tables
 from ablations.plan import Judges, ProbeUse
 from ablations.tasks import source_hash
-from ablations.workshop import Judge, Workshop
+from ablations.workshop import Judge, TrainingRoom, Workshop
 from dalle2eval.features import extractor_label
 from dalle2eval.metrics import METRICS
 from dalle2eval.models import Ensemble, open_system
@@ -199,12 +199,15 @@ def _use(name: str) -> ProbeUse:
     )
 
 
-def workshop(model: TextToImage, device: str) -> Workshop:
+def workshop(
+    model: TextToImage, device: str, training_room: TrainingRoom | None = None
+) -> Workshop:
     """Return where units are made."""
     return Workshop(
         open_model=lambda: model,
         open_judge=lambda: load_clip(JUDGE, device=resolve_device(device)),
         probes=PROBES,
+        training_room=training_room,
     )
 
 

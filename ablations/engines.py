@@ -43,6 +43,11 @@ class Engine:
             option = "--ray-address" if self.address is not None else f"--workers {self.workers}"
             raise InputError(f"{option} is of --executor ray; local makes one unit after another")
 
+    def check_training(self) -> None:
+        """Raise InputError when this engine does not train the arms of a suite."""
+        if self.name != LOCAL:
+            raise InputError(f"this suite trains its arms, which --executor {self.name} cannot yet")
+
     def open(
         self, recipe: Callable[[], Workshop], weights: Mapping[str, str], device: str
     ) -> Executor:

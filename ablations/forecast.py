@@ -8,11 +8,13 @@ from typing import Any
 from ablations.plan import Work
 from ablations.progress import Forecast
 from ablations.run_folder import gallery_of
+from ablations.trainings import repeats_of
 from dalle2eval.store import Store
 
 
 def forecast(work: Work, store: Store) -> dict[str, Any]:
     """Return the forecast as plain data; looks into the store and changes nothing."""
+    repeats = {name for names in repeats_of(work.plan).values() for name in names}
     stages: dict[str, dict[str, int]] = {}
     missing = []
     for unit in work.units:
@@ -29,7 +31,7 @@ def forecast(work: Work, store: Store) -> dict[str, Any]:
         "suite": work.plan.suite,
         "question": work.plan.question,
         "fingerprint": work.plan.fingerprint,
-        "arms": [arm.arm.name for arm in work.arms],
+        "arms": [arm.arm.name for arm in work.arms if arm.arm.name not in repeats],
         "prompts": len(work.plan.prompts),
         "seeds": len(work.plan.seeds),
         "pictures": len(gallery_of(work)),

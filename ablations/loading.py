@@ -22,6 +22,7 @@ from ablations.suite import (
     Scale,
     Showcase,
     Suite,
+    TrainingChoice,
 )
 from dalle2eval.records import InputError
 from dalle2eval.spelling import nearest
@@ -30,7 +31,11 @@ SUITES_FOLDER = Path(__file__).parent / "suites"
 SUFFIXES = (".yaml", ".yml")
 SHOWN = 60  # characters of a value in a message
 _UNSET = object()
-_SCALED = (("prompts", "n"), ("samples_per_prompt",))  # what a scale changes, besides the cost
+_SCALED = (
+    ("prompts", "n"),
+    ("samples_per_prompt",),
+    ("training", "steps"),
+)  # what a scale changes, besides the cost
 
 # Which part stands at which key, for near matches of a misspelled key.
 _PARTS: dict[str, type[BaseModel]] = {
@@ -39,6 +44,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "prompts": PromptChoice,
     "showcase": Showcase,
     "reference_images": ReferenceImages,
+    "training": TrainingChoice,
     "arms": Arm,
     "cost": Cost,
     "scales": Scale,
@@ -155,7 +161,11 @@ def _bring_to_scale(document: Document, name: str, scale: str) -> None:
     data["prompts"]["n"] = chosen.n
     data["samples_per_prompt"] = chosen.samples_per_prompt
     data["cost"] = chosen.cost.model_dump()
-    for path in (("prompts", "n"), ("samples_per_prompt",), ("cost",)):
+    changed: list[tuple[str, ...]] = [("prompts", "n"), ("samples_per_prompt",), ("cost",)]
+    if chosen.steps is not None and "training" in data:
+        data["training"]["steps"] = chosen.steps
+        changed.append(("training", "steps"))
+    for path in changed:
         _move_places(document, path, document.place(("scales", scale, path[-1])))
 
 
@@ -211,7 +221,9 @@ def _validate(document: Document) -> Suite:
     try:
         return Suite.model_validate(document.data)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
+        # A misspelled field is missing too, and its own name tells more.
+        problems = error.errors(include_url=False)
+        problem = min(problems, key=lambda each: each["type"] != "extra_forbidden")
         raise _explain(document, problem) from None
 
 

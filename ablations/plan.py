@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ablations.judging import Measured, Pair, Samples, judging_unit
+from ablations.over_seeds import mean_unit
 from ablations.resolving import Planner, is_scored, target_size
 from ablations.tasks import (
     fault_unit,
@@ -24,6 +25,8 @@ from ablations.tasks import (
     text_features_unit,
     training_unit,
 )
+from ablations.training_units import TrainedArm, trained_arms
+from ablations.trainings import repeats_of
 from ablations.units import Unit, in_order
 from ablations.workshop import Judge
 from dalle2eval.models import MODEL, ChecksSamples, is_ours
@@ -124,11 +127,17 @@ def plan_work(plan: Plan, planner: Planner, judges: Judges) -> Work:
     """Return the work of a plan; nothing is loaded and nothing done."""
     shards = tuple(_shards(plan))
     scored = [shard for shard in shards if shard.scored]
-    ours = {arm.name: is_ours(model_of(plan, arm)) for arm in plan.arms}
+    trained, means = trained_arms(plan, planner), repeats_of(plan)
+    drawable = [arm for arm in plan.arms if arm.name not in means]
+    ours = {arm.name: is_ours(model_of(plan, arm)) for arm in drawable}
     drawn = {
         # The showcase is only looked at: others' pictures of it may cost, or not exist.
-        arm.name: tuple(_draw(planner, arm, s) for s in shards if s.scored or ours[arm.name])
-        for arm in plan.arms
+        arm.name: tuple(
+            _draw(planner, arm, s, trained.get(arm.name))
+            for s in shards
+            if s.scored or ours[arm.name]
+        )
+        for arm in drawable
     }
     measured = {
         name: _measure(pictures, judges, checked=not ours[name]) for name, pictures in drawn.items()
@@ -141,7 +150,7 @@ def plan_work(plan: Plan, planner: Planner, judges: Judges) -> Work:
         "reference": tuple(_references(plan, judges)) if judges.needs_features else (),
         **_memory(judges),
     }
-    arms = tuple(
+    arms = [
         ArmWork(
             arm=arm,
             drawn=drawn[arm.name],
@@ -153,10 +162,22 @@ def plan_work(plan: Plan, planner: Planner, judges: Judges) -> Work:
                 common=common if MODEL not in arm.settings else {**common, **_NO_MEMORY},
             ),
         )
-        for arm in plan.arms
-    )
+        for arm in drawable
+    ]
+    arms = [*_mean_arms(plan, {work.arm.name: work.judged for work in arms}), *arms]
     tests = tuple(self_test_unit(probe.name) for probe in judges.probes)
-    return Work(plan=plan, arms=arms, self_tests=tests)
+    return Work(plan=plan, arms=tuple(arms), self_tests=tests)
+
+
+def _mean_arms(plan: Plan, judged: Mapping[str, Unit]) -> Iterator[ArmWork]:
+    """Yield the arms that are means over their trainings."""
+    repeats = repeats_of(plan)
+    for arm in plan.arms:
+        if arm.name in repeats:
+            own = tuple(judged[name] for name in repeats[arm.name])
+            other = tuple(judged[name] for name in repeats.get(arm.reference or "", ()))
+            unit = mean_unit(Pair(arm=arm.name, reference=arm.reference), own, other)
+            yield ArmWork(arm=arm, drawn=(), judged=unit)
 
 
 def _shards(plan: Plan) -> Iterator[Shard]:
@@ -185,14 +206,16 @@ def model_of(plan: Plan, arm: ArmSpec) -> str:
     return str(arm.settings.get(MODEL, plan.model["name"]))
 
 
-def _draw(planner: Planner, arm: ArmSpec, shard: Shard) -> Drawn:
+def _draw(planner: Planner, arm: ArmSpec, shard: Shard, trained: TrainedArm | None) -> Drawn:
     images: dict[int, Unit] = {}
     previous: Unit | None = None
-    for stage in planner.plan_stages(arm.settings, shard.size):
-        if isinstance(planner, ChecksSamples):
+    model = planner if trained is None else trained.stack
+    for stage in model.plan_stages(arm.settings, shard.size):
+        if isinstance(model, ChecksSamples):
             texts = [prompt.text for prompt in shard.prompts]
-            planner.check_samples(stage, texts, [(key.prompt_id, key.seed) for key in shard.keys])
-        previous = stage_unit(stage, shard.prompts, shard.keys, previous)
+            model.check_samples(stage, texts, [(key.prompt_id, key.seed) for key in shard.keys])
+        part = trained.part if trained is not None and trained.stack.reads(stage) else None
+        previous = stage_unit(stage, shard.prompts, shard.keys, previous, part)
         if stage.image_size is not None:
             images[stage.image_size] = previous
     return Drawn(shard=shard, images=images)

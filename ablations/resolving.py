@@ -24,6 +24,8 @@ from ablations.effects import check_drawable, check_effects
 from ablations.loading import LoadedSuite
 from ablations.located_yaml import Path
 from ablations.suite import ARM_NAME, ArmName, Suite
+from ablations.training_checks import check_trainings, with_trainings
+from ablations.trainings import settings_for, training_option, with_planned_parts, with_repeats
 from dalle2eval.models import MODEL, apply_changes
 from dalle2eval.protocols import Stage
 from dalle2eval.records import ALL, ArmSpec, InputError, Plan, Prompt
@@ -88,6 +90,8 @@ def resolve(
     """
     suite = loaded.suite
     check_tables(loaded, tables)
+    check_trainings(loaded, planner)
+    drawn_by, planner = planner, with_planned_parts(loaded, planner)
     seed = suite.seed if choice.seed is None else choice.seed
     expanded, place = _expand_arms(loaded, planner), _places(suite)
     arms = _choose(expanded, choice.arms)
@@ -98,12 +102,15 @@ def resolve(
     tags = {tag for prompt in load_prompts(suite.prompts.source, None) for tag in prompt.tags}
     check_sizes(loaded, lambda size: planner.plan_stages(arms[0].settings, size), tags)
     check_effects(loaded, planner, expanded, place)
+    told = {spec.name: spec for spec in with_trainings(loaded, planner, expanded, place)}
+    arms = tuple(replace(told[arm.name], reference=arm.reference) for arm in arms)
+    training = training_option(loaded, planner, arms, place)
     return Plan(
         suite=loaded.name,
         question=suite.question,
         finding=suite.finding.model_dump() if suite.finding else None,
-        model={"name": planner.name, "weights": planner.weights},
-        arms=arms,
+        model={"name": drawn_by.name, "weights": drawn_by.weights},
+        arms=with_repeats(arms, suite.training.seeds) if suite.training else arms,
         prompts=prompts,
         seeds=tuple(range(seed, seed + suite.samples_per_prompt)),
         metrics=tuple(dict.fromkeys(suite.metrics)),
@@ -112,6 +119,7 @@ def resolve(
         options={
             **_options(suite),
             **_lost_references(expanded, arms),
+            **training,
             "judged_by": dict(judged_by),
         },
     )
@@ -196,7 +204,8 @@ def arm_names(suite: Suite) -> list[str]:
 
 def _inherited(loaded: LoadedSuite, name: str) -> dict[str, Any]:
     """Return the settings of the reference arm; an arm differs from it in its changes alone."""
-    suite, chain, path = loaded.suite, [name], ("arms", name, "reference")
+    suite, chain = loaded.suite, [name]
+    path: Path = ("arms", name, "reference")
     while (reference := suite.arms[chain[-1]].reference) is not None:
         if reference not in suite.arms or suite.arms[reference].grid:
             plain = [other for other, arm in suite.arms.items() if not arm.grid and other != name]
@@ -210,7 +219,7 @@ def _inherited(loaded: LoadedSuite, name: str) -> dict[str, Any]:
     settings = suite.model.settings
     for ancestor in reversed(chain[1:]):
         settings = _changed(loaded, ancestor, settings, suite.arms[ancestor].changes)
-    return settings
+    return {**settings, **settings_for(loaded, name)}
 
 
 def _changed(

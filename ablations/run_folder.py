@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ablations.events import alone_with
 from ablations.plan import Drawn, Work
+from ablations.trainings import OPTION, is_training
 from dalle2eval.records import Comparison, Estimate, InputError, Plan, SampleKey, to_json
 from dalle2eval.store import TEMPORARY, check_writable, encode_png, write_atomic
 
@@ -225,5 +226,15 @@ def summary_of(
         "estimates": [{"arm": a, **row} for a, of in judged.items() for row in of["estimates"]],
         "comparisons": [row for of in judged.values() for row in of["comparisons"]],
         "gallery": gallery_of(work),
+        **_training_of(work, judged),
         **rest,
     }
+
+
+def _training_of(work: Work, judged: Mapping[str, Mapping[str, Sequence[Any]]]) -> dict[str, Any]:
+    """Return what is told of arms that were trained several times; nothing where none was."""
+    if not is_training(work.plan):
+        return {}
+    option = work.plan.options[OPTION]
+    told = {name: of["training"] for name, of in judged.items() if "training" in of}
+    return {OPTION: {"steps": option["steps"], "seeds": option["seeds"], "arms": told}}

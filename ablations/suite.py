@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -130,10 +131,58 @@ class ReferenceImages(_Part):
     n_per_prompt: int = Field(default=8, ge=1, le=1000)
 
 
+def _flat(fields: Any, before: str = "") -> Any:
+    """Return {"prior": {"target": "v"}}, as --set makes it, as {"prior.target": "v"}."""
+    if not isinstance(fields, dict):
+        return fields
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        path = f"{before}{name}"
+        flat |= _flat(value, f"{path}.") if isinstance(value, dict) else {path: value}
+    return flat
+
+
+def _plain_or_list(value: Any) -> Any:
+    if isinstance(value, list) and all(type(item) is int for item in value):
+        return value  # such as attention_levels
+    return _plain(value)
+
+
+# Fields of recipe and architecture by their paths, such as prior.target.
+TrainedFields = Annotated[
+    dict[str, Annotated[Any, AfterValidator(_plain_or_list)]], BeforeValidator(_flat)
+]
+
+
+class TrainingChoice(_Part):
+    """What a suite trains for each of its arms, with equal budgets and equal data.
+
+    Fields go by their paths, ``prior.target``, as those of ``dalle2eval train --set``.
+
+    Attributes:
+        stage: of the recipe: the part that is trained. The other parts are those of the suite's
+            model.
+        recipe: where the settings come from that no arm changes.
+        preset: the architecture; the one with the model's name when None.
+        steps: of the optimiser, in each training.
+        seeds: each arm is trained once from each, and its numbers are means over them.
+        set: fields of recipe and architecture that are other than the recipe's in all arms.
+    """
+
+    stage: Line
+    recipe: Line = "scenes"
+    preset: Line | None = None
+    steps: int = Field(ge=1, le=10_000_000)
+    seeds: list[Annotated[int, Field(ge=0, le=10_000)]] = Field(min_length=2, max_length=100)
+    set: TrainedFields = Field(default_factory=dict)
+
+
 class Arm(BaseModel):
     """One arm: its reference arm, and the settings in which it differs (any other key).
 
     ``model`` among them names another model than the suite's; an arm that is a text is that alone.
+    ``train`` holds what its training changes (``prior.target: v``), or ``stage`` where it trains
+    another part than the suite's.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -143,6 +192,7 @@ class Arm(BaseModel):
     grid: dict[str, Annotated[list[Setting], Field(min_length=1, max_length=64)]] = Field(
         default_factory=dict
     )
+    train: TrainedFields = Field(default_factory=dict, max_length=64)
 
     @model_validator(mode="before")
     @classmethod
@@ -163,11 +213,15 @@ class Cost(_Part):
 
 
 class Scale(_Part):
-    """How much of the suite is drawn at a scale: what it puts in place of the suite's own."""
+    """How much of the suite is drawn at a scale: what it puts in place of the suite's own.
+
+    ``steps`` are those of `TrainingChoice`.
+    """
 
     n: int = Field(ge=1, le=100_000)
     samples_per_prompt: int = Field(ge=1, le=64)
     cost: Cost
+    steps: int | None = Field(default=None, ge=1, le=10_000_000)
 
 
 class Suite(_Part):
@@ -185,6 +239,7 @@ class Suite(_Part):
     sizes: dict[str, Size] = {"all": 64}
     showcase: Showcase | None = None
     reference_images: ReferenceImages = ReferenceImages()
+    training: TrainingChoice | None = None
     arms: dict[ArmName, Arm] = Field(min_length=1, max_length=200)
     metrics: list[Line] = Field(default_factory=list, max_length=100)
     primary_metric: Line | None = None

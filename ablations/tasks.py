@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -50,10 +51,30 @@ def source_hash(*names: str) -> str:
     return digest.hexdigest()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainedPart:
+    """A part of the model that a unit trains."""
+
+    name: str
+    unit: Unit
+
+
 def stage_unit(
-    stage: Stage, prompts: Sequence[Prompt], keys: Sequence[SampleKey], previous: Unit | None
+    stage: Stage,
+    prompts: Sequence[Prompt],
+    keys: Sequence[SampleKey],
+    previous: Unit | None,
+    trained: TrainedPart | None = None,
 ) -> Unit:
-    """Return one stage of the model on one shard of (prompt, seed) pairs."""
+    """Return one stage of the model on one shard of (prompt, seed) pairs.
+
+    Args:
+        stage: of the model.
+        prompts: of the shard.
+        keys: of its pictures.
+        previous: the stage before.
+        trained: what the run trains itself and the stage reads.
+    """
     texts = tuple(prompt.text for prompt in prompts)
     noise_keys = tuple((key.prompt_id, key.seed) for key in keys)
     return Unit(
@@ -69,8 +90,11 @@ def stage_unit(
             "prompts": texts,
             "noise_keys": noise_keys,
         },
-        perform=partial(_run_stage, stage, texts, noise_keys),
-        inputs={"previous": (previous,)} if previous is not None else {},
+        perform=partial(_run_stage, stage, texts, noise_keys, trained.name if trained else ""),
+        inputs={
+            **({"previous": (previous,)} if previous is not None else {}),
+            **({"trained": (trained.unit,)} if trained is not None else {}),
+        },
     )
 
 
@@ -78,11 +102,13 @@ def _run_stage(
     stage: Stage,
     texts: tuple[str, ...],
     noise_keys: tuple[tuple[str, int], ...],
+    part: str,
     workshop: Workshop,
     values: Values,
 ) -> NDArray[Any]:
     previous = values["previous"][0] if "previous" in values else None
-    return workshop.model.run_stage(stage, texts, noise_keys, previous)
+    model = workshop.model_with(part, values["trained"][0]) if part else workshop.model
+    return model.run_stage(stage, texts, noise_keys, previous)
 
 
 def fault_unit(images: Unit) -> Unit:

@@ -101,13 +101,14 @@ def run(
     engine.check()
     if progress is not None:
         _announce(request, progress)
-    prepared = _prepare(request)
+    prepared = _prepare(request, tells=progress is not None)
     folder = Path(out) if out is not None else _new_folder(prepared.work.plan)
     if progress is not None:
         _tell(progress, f"run folder: {folder}")
 
     from ablations.progress import watcher_for
     from ablations.runner import Site, run_work
+    from ablations.training_units import tidy
     from reports.rendering import render
 
     site = Site(
@@ -122,6 +123,7 @@ def run(
         ),
     )
     run_work(prepared.work, site)
+    tidy(prepared.store, prepared.work.units)
     render(folder, REPORT_FORMATS)
     return folder
 
@@ -268,7 +270,7 @@ def _request(suite: str, choices: Mapping[str, Any]) -> Request:
     return Request(suite=suite, **{**choices, **tuples})
 
 
-def _prepare(request: Request) -> _Prepared:
+def _prepare(request: Request, *, tells: bool = False) -> _Prepared:
     """Check everything that the user chose, and plan the work; loads no network."""
     from ablations.catalogue import (
         check_device,
@@ -277,6 +279,7 @@ def _prepare(request: Request) -> _Prepared:
         judges_for,
         open_ensemble,
         open_workshop,
+        resolve_device,
         tables,
         told_plainly,
         workshop,
@@ -285,6 +288,8 @@ def _prepare(request: Request) -> _Prepared:
     from ablations.loading import load_suite
     from ablations.plan import plan_work
     from ablations.resolving import Choice, resolve
+    from ablations.trainings import is_training
+    from ablations.workshop import TrainingRoom
     from dalle2eval.prompts import load_prompts
 
     check_device(request.device, here=request.ray_address is None)
@@ -301,14 +306,21 @@ def _prepare(request: Request) -> _Prepared:
             choice=choice,
             judged_by=judged_by(judge),
         )
+        if is_training(frozen):
+            request.engine.check_training()
         work = plan_work(frozen, model, judges_for(frozen, judge))
     root = Path(request.store) if request.store is not None else default_store()
+    room = TrainingRoom(
+        store=root,
+        device=resolve_device(request.device) if is_training(frozen) else "cpu",
+        tells=tells,
+    )
     others = {name: other.weights for name, other in model.others.items()}
     weights = {model.name: model.weights, judge.name: judge.weights, **others}
     return _Prepared(
         work=work,
         store=Store(root),
-        workshop=workshop(cast("TextToImage", model), request.device),
+        workshop=workshop(cast("TextToImage", model), request.device, room),
         recipe=partial(open_workshop, loaded.suite.model.name, request.device),
         weights=weights,
         departures=departures(loaded, frozen, choice, load_prompts),

@@ -28,7 +28,7 @@ from dalle2eval.records import InputError
 
 TEMPORARY = ".writing-"  # how names begin of files that a kill may leave behind
 
-Kind = Literal["array", "images", "json"]
+Kind = Literal["array", "images", "json", "part"]
 
 
 class DiskFullError(OSError):
@@ -81,6 +81,9 @@ _CODECS: Mapping[Kind, _Codec] = {
     "array": _Codec(".npy", _encode_array, _decode_array),
     "images": _Codec(".png", _encode_images, _decode_images),
     "json": _Codec(".json", _encode_json, json.loads),
+    "part": _Codec(
+        ".safetensors", bytes, bytes
+    ),  # a trained part as `reference_model.packed` packs it
 }
 
 
@@ -206,7 +209,8 @@ class Store:
 
         Args:
             address: ``records.fingerprint`` of everything that decides the value.
-            kind: array (any .npy), images (square uint8 [n, s, s, 3]) or json (plain data).
+            kind: array (any .npy), images (square uint8 [n, s, s, 3]), json (plain data) or part
+                (bytes of safetensors).
             value: what to keep.
             made_of: a note for people, kept in the ticket.
 

@@ -209,6 +209,11 @@ class DALLE2:
     def _networks(self) -> dict[str, nn.Module]:
         return {}
 
+    def share(self, other: DALLE2, *, besides: str) -> None:
+        """Take over the networks that another stack has loaded, but for one part."""
+        kept = {part: network for part, network in other._networks.items() if part != besides}
+        self._networks.update(kept)
+
     def network(self, part: str) -> Any:
         """Return a part's network, loading it on first use."""
         import torch

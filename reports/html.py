@@ -38,6 +38,7 @@ from reports.pictures import Thumbnails
 from reports.plots import guidance_curve, guidance_plots
 from reports.run_record import RunRecord
 from reports.tables import arm_tables, breakdowns, changes_text
+from reports.training_table import SAYS, training_tables
 from reports.wording import wording
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -55,6 +56,8 @@ def html(run: RunRecord) -> str:
         "images": sorted({counts.asked for counts in run.counts.values()}),
         "answer": answer(run),
         "tables": arm_tables(run),
+        "trainings": training_tables(run),
+        "trainings_say": SAYS,
         "people": people_studies(run.folder),
         "plots": guidance_plots(run),
         "curve": guidance_curve(run),

@@ -17,6 +17,7 @@ from reports.people import PeopleStudy, people_studies
 from reports.pictures import Thumbnails
 from reports.run_record import RunRecord
 from reports.tables import ArmTable, Cell, Column, arm_tables
+from reports.training_table import SAYS, training_tables
 
 # What starts markup inside a line: a link needs "](", an underscore stresses at a word's edge only.
 _SPECIAL = re.compile(r"([\\`*#|~<&]|(?<=\])[(\[:]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
@@ -28,6 +29,7 @@ def markdown(run: RunRecord) -> str:
         f"# {plain(run.plan.question)}",
         *_answer(answer(run)),
         *(part for table in arm_tables(run) for part in _table(table)),
+        *_trainings(run),
         *_flips(run),
         *(part for study in people_studies(run.folder) for part in _people(study)),
         "## Cautions, and what was left out",
@@ -55,6 +57,17 @@ def _table(table: ArmTable) -> list[str]:
     lines = [_line(head), _line(["---"] * len(head)), *map(_line, rows)]
     notes = [f"({letter}) {plain(text)}" for letter, text in table.footnotes]
     return [f"## {plain(table.title)}", "\n".join(lines), *notes]
+
+
+def _trainings(run: RunRecord) -> list[str]:
+    """Return what varied by training and what by sample; nothing where nothing was trained."""
+    tables = training_tables(run)
+    parts = ["## Training seeds", plain(SAYS)] if tables else []
+    for table in tables:
+        lines = [["arm", *table.columns], ["---"] * (len(table.columns) + 1), *table.rows]
+        rows = "\n".join(_line([plain(cell) for cell in line]) for line in lines)
+        parts += [f"**{plain(table.title)}** ({table.metric})", rows]
+    return parts
 
 
 def _flips(run: RunRecord) -> list[str]:

@@ -29,6 +29,7 @@ from dalle2eval.records import (
     SelfTest,
     plan_from_json,
 )
+from reports.over_trainings import over_trainings
 from reports.run_record import Cost, Counts, Picture, RunRecord, StageCost
 
 Row = Mapping[str, Any]
@@ -54,7 +55,7 @@ def read_run(folder: str | Path) -> RunRecord:
     summary = _read_summary(folder / "summary.json", plan)
     estimates = _read_estimates(folder / "estimates.parquet", plan)
     _check_same(folder, summary["estimates"], estimates)
-    return RunRecord(
+    run = RunRecord(
         folder=folder,
         plan=plan,
         environment=_read_json(folder / "environment.json"),
@@ -63,6 +64,7 @@ def read_run(folder: str | Path) -> RunRecord:
         scores=_read_scores(folder / "scores.parquet", plan),
         **_from_summary(folder / "summary.json", summary, plan),
     )
+    return over_trainings(run, summary)
 
 
 def _read_bytes(path: Path) -> bytes:

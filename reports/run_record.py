@@ -75,6 +75,33 @@ class Picture:
     path: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedNumber:
+    """A metric of an arm over its trainings.
+
+    Attributes:
+        values: of each training, in the order of the seeds; None where it is not known.
+        variance_over_training_seeds: without what samples bring.
+        variance_over_samples: of the value of one training.
+    """
+
+    metric: str
+    mean: float | None
+    values: tuple[float | None, ...]
+    variance_over_training_seeds: float | None
+    variance_over_samples: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trainings:
+    """How a run's arms were trained, and their numbers by training."""
+
+    steps: int
+    seeds: tuple[int, ...]
+    arms: Mapping[str, tuple[TrainedNumber, ...]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """A finished run as its folder tells it.
@@ -84,6 +111,7 @@ class RunRecord:
         estimates: by (arm, metric, slice).
         scores: by (arm, sample key), in the order of the file.
         notes: cautions to print, such as training data shared by judge and model.
+        trainings: what varied by training, where arms were trained several times.
     """
 
     folder: Path
@@ -97,6 +125,7 @@ class RunRecord:
     cost: Cost
     gallery: tuple[Picture, ...]
     notes: tuple[str, ...]
+    trainings: Trainings | None = None
 
     @property
     def arms(self) -> tuple[ArmSpec, ...]:

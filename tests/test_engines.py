@@ -40,6 +40,24 @@ def test_without_the_extra_one_line_says_how_to_install_it(capsys, monkeypatch, 
     assert "pip install 'dalle2eval[ray]'" in answer.err
 
 
+def test_a_suite_that_trains_its_arms_is_refused_before_a_cluster_starts(capsys, tmp_path):
+    """A worker has no room for trainings: the run failed at its first unit."""
+    pytest.importorskip("ray")
+    answer = call(
+        capsys,
+        "run",
+        "schedule",
+        "--scale",
+        "smoke",
+        "--executor",
+        "ray",
+        "--out",
+        tmp_path / "run",
+    )
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "trains its arms, which --executor ray cannot yet" in answer.err
+
+
 def test_an_address_where_nobody_listens_is_told_in_seconds():
     """Ray itself tries for minutes."""
     pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")

@@ -64,6 +64,8 @@ def run(
         return
     primary = summary["primary_metric"]
     shown = [e for e in summary["estimates"] if (e["metric"], e["slice"]) == (primary, "all")]
+    if "training" in summary:  # one line an arm; those of single trainings are in the report
+        shown = [e for e in shown if e["arm"] in summary["training"]["arms"]]
     rows = [(e["arm"], number(e["value"]), interval(e), e["n"]) for e in shown]
     say_table(rows, ("arm", primary, "95% interval", "n"))
     say_unknown(shown, "arm")

@@ -113,7 +113,7 @@ def clipped(interval: Interval, bounds: Range) -> Interval:
     return Interval(float(ends[0]), float(ends[1]))
 
 
-def t_interval(value: float, standard_error: float, num_clusters: int) -> Interval:
+def t_interval(value: float, standard_error: float, num_clusters: float) -> Interval:
     """Return value ± t with G - 1 degrees of freedom x standard error."""
     half = float(stats.t.ppf((1 + LEVEL) / 2, num_clusters - 1)) * standard_error
     return Interval(value - half, value + half)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from reference_model.manifest import read_manifest
+from reference_model.training.embeddings import Cache
 from reference_model.training.train import DataFactory, choose, train
 
 
@@ -24,6 +26,7 @@ def train_stage(  # noqa: PLR0913  (what an arm of an ablation is)
     recipe: str = "captions",
     device: str = "cpu",
     data_identity: str = "",
+    cache: Cache | None = None,
 ) -> Path:
     """Train one part for one arm of an ablation and return the folder of its weights.
 
@@ -43,6 +46,7 @@ def train_stage(  # noqa: PLR0913  (what an arm of an ablation is)
         recipe: where the other settings come from.
         device: ``cpu`` or ``cuda``.
         data_identity: hash of the data.
+        cache: keeps the embeddings that priors are trained on, for the next arm.
 
     Raises:
         ValueError: an unknown name or field.
@@ -50,8 +54,7 @@ def train_stage(  # noqa: PLR0913  (what an arm of an ablation is)
     """
     folder = out / choose(recipe, stage)[0].weights
     if parts_from is not None and not folder.exists():
-        read_manifest(parts_from)
-        shutil.copytree(parts_from, folder)
+        _copy_whole(read_manifest(parts_from).folder, folder)
     train(
         recipe,
         data,
@@ -63,5 +66,14 @@ def train_stage(  # noqa: PLR0913  (what an arm of an ablation is)
         preset=preset,
         changes={**(changes or {}), "loop.steps": steps},
         data_identity=data_identity,
+        cache=cache,
     )
     return folder
+
+
+def _copy_whole(source: Path, folder: Path) -> None:
+    """Copy weights so that a kill leaves all of them at the new place, or none."""
+    half = folder.with_name(f".{folder.name}-{os.getpid()}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(source, half)
+    half.rename(folder)

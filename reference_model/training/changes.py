@@ -15,7 +15,7 @@ from reference_model.spelling import nearest
 from reference_model.training.recipes import StageRecipe
 
 # What names a part or is a structure of its own is no setting.
-RECIPE_FIELDS = ("loop", "noise_shift", "mix", "embeddings")
+RECIPE_FIELDS = ("loop", "noise_shift", "mix", "embeddings", "loss_weighting")
 STACK_FIELDS = ("clip", "prior", "decoder", "upsampler_256", "upsampler_1024")
 
 

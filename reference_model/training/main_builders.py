@@ -92,7 +92,7 @@ def _prior(stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, site:
     prior.z_std.copy_(embedded.z_i.std(dim=0))
 
     def loss(rows: Rows) -> Tensor:
-        return prior_loss(prior, clip, embedded, rows=rows)
+        return prior_loss(prior, clip, embedded, rows=rows, weighting=recipe.loss_weighting)
 
     return prior, loss, described("prior", config)
 

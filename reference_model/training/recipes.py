@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from reference_model.training.loop_config import LoopConfig
 from reference_model.training.stages import Corruption
+
+LossWeighting = Literal["native", "snr"]
 
 # z_i tells so much that the caption is ignored while both are there, so the decoder first learns to
 # read captions, as the paper's did: it began as GLIDE, which has no z_i. Noise on z_i keeps it from
@@ -39,6 +42,9 @@ class StageRecipe:
         phases: of a decoder: (last step, what it is denied until then), in order; behind the last
             phase it is trained with the dropouts of its config.
         embeddings: captioned images whose z_i a prior is trained on.
+        loss_weighting: of a diffusion prior: ``native`` is the squared error of its own target (Ho
+            et al. 2020), so that another target is another weighting too; ``snr`` is that of x0_hat
+            with the weight clamp(SNR, 0.1, 5), one and the same for every target.
     """
 
     part: str
@@ -54,6 +60,7 @@ class StageRecipe:
     noise_shift: float = 1.0
     phases: tuple[tuple[int, Corruption], ...] = ()
     embeddings: int = 40_000
+    loss_weighting: LossWeighting = "native"
 
     def __post_init__(self) -> None:
         """Refuse numbers that no training can have.

@@ -195,8 +195,23 @@ def _crops(data: CaptionedImages, size: int, rows: Rows) -> NDArray[np.uint8]:
     )
 
 
-def prior_loss(prior: DiffusionPrior, clip: Clip, data: EmbeddedCaptions, *, rows: Rows) -> Tensor:
-    """Return the prior's loss of a step's rows on cached embeddings; the text is dropped 10%."""
+def prior_loss(
+    prior: DiffusionPrior,
+    clip: Clip,
+    data: EmbeddedCaptions,
+    *,
+    rows: Rows,
+    weighting: str = "native",
+) -> Tensor:
+    """Return the prior's loss of a step's rows on cached embeddings; the text is dropped 10%.
+
+    Args:
+        prior: is trained.
+        clip: reads the captions.
+        data: what is learned.
+        rows: of the step.
+        weighting: ``native`` or ``snr``, see `recipes.StageRecipe`.
+    """
     source = generator(rows.step, 4)
     chosen = rows.of(torch.randint(0, len(data.z_i), (rows.batch_size,), generator=source))
     with torch.no_grad():
@@ -205,4 +220,6 @@ def prior_loss(prior: DiffusionPrior, clip: Clip, data: EmbeddedCaptions, *, row
     x0 = prior.scale(data.z_i[chosen])
     x_t, t, eps, alpha_bar = noised(x0, prior.schedule, source, rows=rows)
     output = prior(x_t, t, states.float(), mask, z_t.float(), known.to(x0.device))
+    if weighting == "snr":
+        return weighted_loss(prior.config.target, output, x0, x_t, alpha_bar)
     return native_loss(prior.config.target, output, x0, eps, alpha_bar)
