@@ -44,10 +44,11 @@ class Number:
         """Return the value as int or float, or raise ValueError with the range."""
         kind = type(self.default)
         numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-        whole = kind is float or (numeric and float(value).is_integer())
-        if not numeric or not whole or not self.low <= value <= self.high:
+        # The range first: a whole number may be too large for float().
+        ranged = numeric and self.low <= value <= self.high
+        if not ranged or (kind is int and not float(value).is_integer()):
             raise ValueError(
-                f"{name} is {value!r}; allowed: {'a whole number' if kind is int else 'a number'} "
+                f"{name} is {repr(value)[:40]}; allowed: {'a whole number' if kind is int else 'a number'} "
                 f"from {self.low:g} to {self.high:g}"
             )
         return kind(value)

@@ -199,6 +199,7 @@ def test_caption_and_text_embedding_do_not_share_a_decoder_stage(tiny):
         ({"decoder_steps": 0}, "from 1 to 1000"),
         ({"guidance_scale": float("nan")}, "from 0 to 50"),
         ({"prior_candidates": True}, "a whole number"),
+        ({"decoder_candidates": 10**400}, r"10{39}; allowed: a whole number from 1 to 512"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(tiny, change, message):
