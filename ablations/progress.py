@@ -9,15 +9,20 @@ there are units left.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from ablations.executors import Done
 from ablations.units import Unit
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 LINE_EVERY_S = 5.0
+BEAT_EVERY_S = 30.0  # a unit that takes longer is no silence
 
 
 class Watcher(Protocol):
@@ -31,6 +36,9 @@ class Watcher(Protocol):
 
     def end(self) -> None:
         """Hear that all are."""
+
+    def close(self) -> None:
+        """Hear that the run goes no further, whatever happened."""
 
 
 class Forecast:
@@ -100,9 +108,12 @@ class Silent:
     def end(self) -> None:
         """Say nothing."""
 
+    def close(self) -> None:
+        """Say nothing."""
+
 
 class Lines:
-    """Plain lines for logs, one every few seconds and at each new stage.
+    """Plain lines for logs, one every few seconds, and a sign of life while a long unit is made.
 
     Args:
         stream: where they go; standard error for a person.
@@ -112,7 +123,7 @@ class Lines:
     def __init__(self, stream: TextIO, workers: int = 1) -> None:
         self.stream, self.workers = stream, workers
         self.count = self.total = 0
-        self.spoken_at, self.stage = float("-inf"), ""
+        self.spoken_at, self.closed = float("-inf"), threading.Event()
 
     def begin(self, units: Sequence[Unit], num_cached: int) -> None:
         """Say how much there is to do."""
@@ -121,12 +132,15 @@ class Lines:
             f"{len(units)} units to make, {num_cached} in the store, "
             f"ETA {clock(self.forecast.seconds_left)}"
         )
+        self.moved_at = time.monotonic()
+        self.beating = threading.Thread(target=self._beat, daemon=True)
+        self.beating.start()
 
     def advance(self, done: Done) -> None:
         """Say how far it is, now and then."""
         self.count += 1
         self.forecast.note(done)
-        stage = done.unit.stage
+        stage, self.moved_at = done.unit.stage, time.monotonic()
         if time.monotonic() - self.spoken_at >= LINE_EVERY_S:
             left = clock(self.forecast.seconds_left)
             self._say(f"{self.count}/{self.total} units  {stage}  ETA {left}")
@@ -135,6 +149,16 @@ class Lines:
         """Say that it is done."""
         if self.total:
             self._say(f"{self.total}/{self.total} units")
+
+    def close(self) -> None:
+        """Fall silent."""
+        self.closed.set()
+
+    def _beat(self) -> None:
+        while not self.closed.wait(BEAT_EVERY_S):
+            if time.monotonic() - self.spoken_at >= BEAT_EVERY_S:
+                waited = clock(time.monotonic() - self.moved_at)
+                self._say(f"{self.count}/{self.total} units, at work on the next for {waited}")
 
     def _say(self, text: str) -> None:
         self.spoken_at = time.monotonic()
@@ -151,6 +175,7 @@ class Bar:
 
     def __init__(self, workers: int = 1) -> None:
         self.workers = workers
+        self.progress: Progress | None = None
 
     def begin(self, units: Sequence[Unit], num_cached: int) -> None:
         """Draw the bar."""
@@ -173,11 +198,16 @@ class Bar:
         self.forecast.note(done)
         eta = clock(self.forecast.seconds_left)
         stage = done.unit.stage
+        assert self.progress is not None
         self.progress.update(self.task, advance=1, description=stage, eta=eta)
 
     def end(self) -> None:
         """Leave the bar as it is."""
-        self.progress.stop()
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        if self.progress is not None:
+            self.progress.stop()
 
 
 def watcher_for(stream: TextIO, *, quiet: bool, workers: int = 1) -> Watcher:

@@ -71,7 +71,10 @@ def run_work(work: Work, site: Site) -> Path:
     check_writable(site.store.root, "--store")
     with claim(site.folder, work.plan) as diary:
         events = Events(diary)
-        elsewhere = _do(work, site, events)
+        try:
+            elsewhere = _do(work, site, events)
+        finally:
+            site.watcher.close()
         peak = max(_peak_memory_mb(), elsewhere)
         finish = {"seconds": round(time.monotonic() - started, 2), "peak_memory_mb": peak}
         _write_numbers(work, site, events, finish)

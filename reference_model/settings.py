@@ -47,9 +47,10 @@ class Number:
         # The range first: a whole number may be too large for float().
         ranged = numeric and self.low <= value <= self.high
         if not ranged or (kind is int and not float(value).is_integer()):
+            wanted = "a whole number" if kind is int else "a number"
             raise ValueError(
-                f"{name} is {repr(value)[:40]}; allowed: {'a whole number' if kind is int else 'a number'} "
-                f"from {self.low:g} to {self.high:g}"
+                f"{name} is {repr(value)[:40]}; allowed: {wanted} from {self.low:g} "
+                f"to {self.high:g}"
             )
         return kind(value)
 
