@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ablations.events import alone_with
 from ablations.tasks import TrainedPart, source_hash
@@ -25,7 +25,8 @@ from dalle2eval.store import Store, explain_os_error
 if TYPE_CHECKING:
     from ablations.trained_stack import StackWith
     from ablations.workshop import Workshop
-    from reference_model.manifest import Manifest
+    from reference_model.manifest import Manifest, Part
+    from reference_model.training.train import DataFactory
 
 UNFINISHED = "unfinished"  # folder of the store
 # Yardsticks on two CPU cores, in seconds an image, measured on the scenes preset; and of a start.
@@ -63,8 +64,8 @@ class _Training:
 
 def training_unit_of(
     option: Mapping[str, Any], arm: Mapping[str, Any], seed: int, manifest: Manifest
-) -> Unit:
-    """Return the unit that trains an arm from a seed.
+) -> tuple[Unit, Part]:
+    """Return the unit that trains an arm from a seed, and the part that it will make.
 
     Args:
         option: ``training`` of a plan.
@@ -88,7 +89,7 @@ def training_unit_of(
         changes=tuple(arm["changes"].items()),
         name=fingerprint(identity),
     )
-    return Unit(
+    unit = Unit(
         stage=f"train {arm['stage']}",
         kind="part",
         samples=planned.images,
@@ -97,12 +98,11 @@ def training_unit_of(
         identity=identity,
         perform=partial(_train, training),
     )
+    return unit, replace(planned.part, sha256=unit.address)
 
 
 def trained_arms(plan: Plan, planner: object) -> dict[str, TrainedArm]:
     """Return what is trained for each repeat of a plan; nothing where nothing is trained."""
-    from reference_model.training.planned import planned_part
-
     repeats = repeats_of(plan)
     if not repeats:
         return {}
@@ -114,12 +114,8 @@ def trained_arms(plan: Plan, planner: object) -> dict[str, TrainedArm]:
     for arm, seeds in repeats.items():
         own = option["arms"][arm]
         for name, seed in seeds.items():
-            unit = training_unit_of(option, own, seed, manifest)
-            part = planned_part(
-                option["preset"], option["recipe"], own["stage"],
-                steps=option["steps"], seed=seed, changes=own["changes"],
-            ).part  # fmt: skip
-            stack = StackWith(manifest, own["stage"], replace(part, sha256=unit.address))
+            unit, part = training_unit_of(option, own, seed, manifest)
+            stack = StackWith(manifest, own["stage"], part)
             trained = TrainedPart(name=own["stage"], unit=unit)
             found[name] = TrainedArm(part=trained, stack=stack)
     return found
@@ -137,6 +133,7 @@ def _train(training: _Training, workshop: Workshop, _values: Values) -> bytes:
     """Train, or go on, and return the part as bytes."""
     import torch
 
+    from dalle2eval.scenes.training_data import SceneSource
     from reference_model.packed import pack
     from reference_model.training import train_stage
     from reference_model.training.embeddings import Cache
@@ -144,13 +141,13 @@ def _train(training: _Training, workshop: Workshop, _values: Values) -> bytes:
     room, manifest = workshop.training_room, manifest_of(workshop.model)
     if room is None or manifest is None:
         raise RuntimeError("this workshop has no room for trainings")
-    folder = room.store / UNFINISHED / training.name
-    with _alone_in(folder), contextlib.nullcontext() if room.tells else _silence():
+    folder, data = room.store / UNFINISHED / training.name, source_hash("dalle2eval.scenes")
+    with _alone_in(folder), contextlib.nullcontext() if room.tells else silence():
         try:
             weights = train_stage(
                 training.preset,
                 training.stage,
-                _stream,
+                cast("DataFactory", SceneSource),
                 steps=training.steps,
                 seed=training.seed,
                 out=folder,
@@ -158,21 +155,14 @@ def _train(training: _Training, workshop: Workshop, _values: Values) -> bytes:
                 parts_from=manifest.folder,
                 recipe=training.recipe,
                 device=room.device,
-                data_identity=source_hash("dalle2eval.scenes"),
-                cache=Cache(Store(room.store), source_hash("dalle2eval.scenes")),
+                data_identity=data,
+                cache=Cache(Store(room.store), data),
             )
         finally:
             torch.set_flush_denormal(False)  # the loop turns it on, and pictures have it off
         content = pack(weights, training.stage)
         shutil.rmtree(weights)  # the checkpoint beside it makes it again in a second
     return content
-
-
-def _stream(*, stream: int, held_out: bool, mix: str) -> Any:
-    """Return a stream of the procedural world; see `DataFactory`."""
-    from dalle2eval.scenes.training_data import SceneSource
-
-    return SceneSource(stream=stream, held_out=held_out, mix=mix)
 
 
 @contextlib.contextmanager
@@ -186,6 +176,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
+    """Let nothing through to standard error meanwhile."""
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
         yield

@@ -159,7 +159,7 @@ def training_option(
     for spec in specs:
         own = training_of(loaded, str(place[spec.name][1]))
         told: dict[str, Any] = {"stage": own.stage, "changes": dict(own.changes)}
-        unit = training_unit_of(option, told, suite.seeds[0], manifest)
+        unit, _ = training_unit_of(option, told, suite.seeds[0], manifest)
         told["made_of"] = fingerprint(unit.identity)
         option["arms"][spec.name] = told  # type: ignore[index]
     return {OPTION: option}

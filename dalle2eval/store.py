@@ -81,9 +81,8 @@ _CODECS: Mapping[Kind, _Codec] = {
     "array": _Codec(".npy", _encode_array, _decode_array),
     "images": _Codec(".png", _encode_images, _decode_images),
     "json": _Codec(".json", _encode_json, json.loads),
-    "part": _Codec(
-        ".safetensors", bytes, bytes
-    ),  # a trained part as `reference_model.packed` packs it
+    # A trained part, as `reference_model.packed` packs it.
+    "part": _Codec(".safetensors", bytes, bytes),
 }
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -47,6 +46,7 @@ def train(  # noqa: PLR0913  (the command's options by their names)
         InputError: no such recipe, stage, field or data, or a folder cannot be written.
     """
     from ablations.catalogue import resolve_device, told_plainly
+    from ablations.training_units import silence
 
     out = Path(out)
     work = Path(work) if work is not None else out / "work"
@@ -63,7 +63,7 @@ def train(  # noqa: PLR0913  (the command's options by their names)
         fields = parse_changes(changes)
     where = resolve_device(device)
     source = open_data(data, seed=seed)
-    with told_plainly(), _silence() if quiet else contextlib.nullcontext():
+    with told_plainly(), silence() if quiet else contextlib.nullcontext():
         train_recipe(
             recipe,
             source,
@@ -80,10 +80,3 @@ def train(  # noqa: PLR0913  (the command's options by their names)
             judge=Evaluation(source.held_out, partial(source.open_extractor, where), where),
         )
     return out
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Let nothing through to standard error meanwhile."""
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
-        yield

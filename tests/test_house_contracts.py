@@ -67,6 +67,12 @@ def test_what_must_run_without_torch_does():
     assert python(code).strip() == "False"
 
 
+def test_a_plan_that_trains_nothing_imports_no_torch():
+    """Suites that train need it; when all plans did, a finished `quick` took 7 s more to say so."""
+    code = "import sys, dalle2eval; dalle2eval.plan('quick'); print('torch' in sys.modules)"
+    assert python(code).strip().splitlines()[-1] == "False"
+
+
 def test_the_package_imports_nothing_until_asked():
     code = "import sys, dalle2eval; print([m for m in ('numpy', 'typer') if m in sys.modules])"
     assert python(code).strip() == "[]"

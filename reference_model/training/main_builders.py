@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from reference_model.clip import Clip
-from reference_model.config import ClipConfig, StackConfig
+from reference_model.config import ClipConfig, StackConfig, UpsamplerConfig
 from reference_model.decoder import Decoder
 from reference_model.presets import scenes_judge
 from reference_model.prior import DiffusionPrior
@@ -98,7 +98,12 @@ def _prior(stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, site:
 
 
 def _upsampler(stack: StackConfig, recipe: StageRecipe, data: CaptionedImages, site: Site) -> Built:
-    config = stack.upsampler_256 if recipe.part == "upsampler-256" else stack.upsampler_1024
+    small = recipe.part == "upsampler-256"
+    return built_upsampler(stack.upsampler_256 if small else stack.upsampler_1024, data, site)
+
+
+def built_upsampler(config: UpsamplerConfig, data: CaptionedImages, site: Site) -> Built:
+    """Return an upsampler of any shape with its loss."""
     upsampler = Upsampler(config).to(site.device)
 
     def loss(rows: Rows) -> Tensor:

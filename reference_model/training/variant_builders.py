@@ -26,15 +26,14 @@ from reference_model.training.finished import (
     finished,
     finished_clip,
 )
+from reference_model.training.main_builders import built_upsampler
 from reference_model.training.recipes import StageRecipe
 from reference_model.training.rows import Rows
-from reference_model.training.stages import upsampler_loss
 from reference_model.training.variant_losses import (
     classifier_step_loss,
     imagen_loss,
     prior_ar_loss,
 )
-from reference_model.upsamplers import Upsampler
 from reference_model.variants import variants
 
 
@@ -124,12 +123,7 @@ def _upsampler_efficient(
     config = variants(stack.name).upsampler_256_efficient
     if config is None:
         raise ValueError(f"preset {stack.name!r} has no upsampler-256-efficient")
-    upsampler = Upsampler(config).to(site.device)
-
-    def loss(rows: Rows) -> Tensor:
-        return upsampler_loss(upsampler, data, rows=rows)
-
-    return upsampler, loss, described("upsampler", config)
+    return built_upsampler(config, data, site)
 
 
 VARIANT_BUILDERS: dict[str, Callable[..., Built]] = {
