@@ -24,6 +24,7 @@ from dalle2eval.commands import (
     weights,
 )
 from dalle2eval.console import guard, interruptible
+from dalle2eval.threads import let_waiting_threads_sleep
 
 app = typer.Typer(
     help="Evaluate and ablate text-to-image models; a complete reference DALL·E 2 is inside.",
@@ -72,4 +73,5 @@ for name, group in GROUPS.items():
 def main() -> None:
     """Run the command line and leave with its exit code."""
     keep_freed_memory()
+    let_waiting_threads_sleep()
     sys.exit(guard(lambda: app(standalone_mode=False, prog_name="dalle2eval")))
