@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from dalle2eval.metrics import (
     cmmd,
@@ -29,7 +30,7 @@ from dalle2eval.statistics.distance_influence import (
     kernel_influence,
 )
 from dalle2eval.statistics.diversity_influence import vendi_influence
-from dalle2eval.statistics.influence import standard_error
+from dalle2eval.statistics.influence import Influence, influence_interval, standard_error
 
 FD, KID, CMMD = get_metric("fd_scenes"), get_metric("kid_scenes"), get_metric("cmmd")
 VENDI, WITHIN = get_metric("vendi_scenes"), get_metric("diversity_within_prompt")
@@ -136,14 +137,29 @@ def test_fd_pair_table_equals_the_hessian_without_quadrature(world):
     np.testing.assert_allclose(got, expected, atol=2e-3 * np.abs(expected).max())
 
 
-def test_kid_influence_is_the_change_when_an_image_is_left_out(world):
+@pytest.mark.parametrize("seeds", [1, 4])
+def test_kid_influence_is_the_change_when_a_prompt_is_left_out(world, seeds):
+    """The pairs inside a prompt leave with it once, not once for each of their images."""
     draw, reference = world
-    x = draw(50)
-    influence = kernel_influence(x, reference.values, np.arange(50), cubic_kernel)
-    without = [kernel_distance(np.delete(x, row, axis=0), reference.values) for row in range(50)]
-    jackknife = 49 * (np.mean(without) - np.array(without))
-    assert np.corrcoef(influence.first, jackknife)[0, 1] > 0.998
-    assert influence.first.std() == pytest.approx(jackknife.std(), rel=0.05)
+    num, prompts = 48 // seeds, np.repeat(np.arange(48 // seeds), seeds)
+    x = 3 * draw(num)[prompts] + 0.1 * draw(48)  # alike inside a prompt
+    influence = kernel_influence(x, reference.values, prompts, cubic_kernel)
+    without = [kernel_distance(x[prompts != p], reference.values) for p in range(num)]
+    jackknife = (len(x) - seeds) * (np.mean(without) - np.array(without))
+    added = np.bincount(prompts, weights=influence.first)
+    assert np.corrcoef(added, jackknife)[0, 1] > 0.998
+    assert added.std() == pytest.approx(jackknife.std(), rel=0.05)
+
+
+def test_the_exponential_of_a_mean_has_the_exponential_of_its_interval():
+    """A distance far above its error is skewed like this; l + c l² stops short of the upper end."""
+    n, rows = 200, np.arange(200)
+    x = stats.norm.ppf((rows + 0.5) / n)
+    x *= 0.3 * np.sqrt(n) / x.std()  # a standard error of 0.3
+    influence = Influence(value=1.0, first=x, groups=rows, second=np.outer(x, x) / 2, rows=rows)
+    interval = influence_interval(influence)
+    expected = 0.3**2 / 2 + 0.3 * stats.t.ppf([0.025, 0.975], n - 1)  # with the bias of the value
+    assert np.log([interval.low, interval.high]) == pytest.approx(expected, rel=0.06)
 
 
 def test_vendi_standard_error_is_that_of_the_delete_one_jackknife():

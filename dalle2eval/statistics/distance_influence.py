@@ -30,6 +30,7 @@ from dalle2eval.metrics.arrays import Floats
 from dalle2eval.metrics.frechet import Moments, moments
 from dalle2eval.metrics.kernel import Kernel, kernel_means
 from dalle2eval.statistics.influence import Influence, pair_rows
+from dalle2eval.statistics.shared_prompts import same_prompt_sums
 
 Groups = NDArray[np.intp]  # codes 0, 1, 2 … of the prompts
 
@@ -97,10 +98,13 @@ def kernel_influence(
 ) -> Influence:
     """Return the influence of unbiased MMD² of generated [n, d] from reference [m, d].
 
-    first(i) = 2 (mean k(xᵢ, x) - mean k(xᵢ, y)), centred; second(i, j) = k(xᵢ, xⱼ), centred twice.
+    first(i) = 2 (mean k(xᵢ, x) - mean k(xᵢ, y)) - Σⱼ second(i, j) / n over the other images j of
+    i's prompt, centred; second(i, j) = k(xᵢ, xⱼ), centred twice. A pair of one prompt's images
+    comes and goes with the prompt, once; the first term alone has it twice, once for each image.
     """
     means = kernel_means(generated, reference, kernel)
-    first = 2.0 * (means.within - means.across)
+    pull = _kernel_pull(generated, groups, means.within, kernel)
+    first = 2.0 * (means.within - means.across) - pull / len(generated)
     chosen = pair_rows(groups)
     rows, within = generated[chosen], means.within[chosen]
     return Influence(
@@ -110,6 +114,16 @@ def kernel_influence(
         second=kernel(rows, rows) - within[:, None] - within + means.within.mean(),
         rows=chosen,
     )
+
+
+def _kernel_pull(x: Floats, groups: Groups, within: Floats, kernel: Kernel) -> Floats:
+    """Return, for each row [n], the sum of second(i, j) over the other rows j of its group."""
+    mates = np.asarray(np.bincount(groups)[groups] - 1.0)
+    if not mates.any():
+        return mates
+    pairs = same_prompt_sums(x, groups, x, groups, kernel, skip_self=True)
+    of_mates = np.bincount(groups, weights=within)[groups] - within
+    return np.asarray(pairs - of_mates - mates * (within - within.mean()))
 
 
 def _transport(centred: Floats, ours: Moments, theirs: Moments) -> _Transport:

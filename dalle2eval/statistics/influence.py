@@ -25,7 +25,9 @@ from scipy import stats
 from dalle2eval.metrics.arrays import Floats
 from dalle2eval.statistics.intervals import FEW_PROMPTS, LEVEL, Interval, t_interval
 
-MAX_BEND = 0.1  # beyond it the expansion of the interval's ends no longer holds
+# Beyond these the expansion of the interval's ends no longer holds.
+MAX_ACCELERATION = 0.1
+MAX_CURVATURE = 0.25
 MAX_PAIR_ROWS = 512  # rows of the pair table: enough for V2 to 3%, and 2 MB
 
 
@@ -80,11 +82,13 @@ def standard_error(influence: Influence) -> float:
 def influence_interval(influence: Influence) -> Interval:
     """Return the 95% interval of a metric: the ABC interval of DiCiccio and Efron (1992).
 
-    value + s (l + c l²), l = w/(1 - a w)², w = a + c ± t, with the acceleration a of the first
-    order, the curvature c of the second along the first, and t of G - 1 degrees of freedom.
-    Distances are skewed upwards; value ± t s misses them on one side. The bias of the value at its
-    n is part of what is covered: the interval is for the metric's expected value at this n. With
-    fewer than `FEW_PROMPTS` groups a and c are not known, and the interval is value ± t s.
+    value + s (exp(2 c l) - 1)/2c, l = w/(1 - a w)², w = a + c ± t, with the acceleration a of the
+    first order, the curvature c of the second along the first, and t of G - 1 degrees of freedom.
+    Distances are skewed upwards; value ± t s misses them on one side. The paper has l + c l², which
+    is the same to the second order and turns back where c is large; for skewed features at n = 160
+    it covers 91%, this 94%. The bias of the value at its n is part of what is covered: the interval
+    is for the metric's expected value at this n. With fewer than `FEW_PROMPTS` groups a and c are
+    not known, and the interval is value ± t s.
     """
     m = _cluster_moments(influence)
     if m.num_groups < FEW_PROMPTS:
@@ -92,10 +96,17 @@ def influence_interval(influence: Influence) -> Interval:
     quantile = float(stats.t.ppf((1 + LEVEL) / 2, m.num_groups - 1))
     w = m.acceleration + m.curvature + np.array([-quantile, quantile])
     bent = w / (1.0 - m.acceleration * w) ** 2
-    ends = influence.value + np.sqrt(m.variance) * (bent + m.curvature * bent**2)
+    ends = influence.value + np.sqrt(m.variance) * _curved(bent, m.curvature)
     return Interval(
         min(float(ends.min()), influence.value), max(float(ends.max()), influence.value)
     )
+
+
+def _curved(lengths: Floats, curvature: float) -> Floats:
+    """Return l + c l² + …, as the exponential that rises everywhere."""
+    if curvature == 0:
+        return lengths
+    return np.asarray(np.expm1(2.0 * curvature * lengths) / (2.0 * curvature))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +132,13 @@ def _cluster_moments(influence: Influence) -> _ClusterMoments:
         # V2 = (2/n⁴) Σ pairs²; V1 + V2 is at least half of the plug-in V1 + 2 V2.
         second_order = 2.0 * all_pairs * float((pairs**2).sum()) / n**4
         variance = max(variance - second_order, variance / 2.0)
-        curvature = all_pairs * float(sums[chosen] @ pairs @ sums[chosen]) / (n * squared**1.5)
+        # Along the direction of the first order, in units of the standard error that is used.
+        along = float(sums[chosen] @ pairs @ sums[chosen]) / squared
+        curvature = all_pairs * along / (n**2 * np.sqrt(variance))
     return _ClusterMoments(
         variance=variance,
-        acceleration=float(np.clip(acceleration, -MAX_BEND, MAX_BEND)),
-        curvature=float(np.clip(curvature, -MAX_BEND, MAX_BEND)),
+        acceleration=float(np.clip(acceleration, -MAX_ACCELERATION, MAX_ACCELERATION)),
+        curvature=float(np.clip(curvature, -MAX_CURVATURE, MAX_CURVATURE)),
         num_groups=num_groups,
     )
 

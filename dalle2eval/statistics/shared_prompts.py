@@ -41,10 +41,10 @@ def kernel_influence_between_prompts(
     own, theirs = kernel_means(x, y, kernel), kernel_means(y, x, kernel)
     n, m = len(x), len(y)
     sums = {
-        "xx": own.within * (n - 1) - _same_prompt(x, gx, x, gx, kernel, skip_self=True),
-        "xy": own.across * m - _same_prompt(x, gx, y, gy, kernel),
-        "yx": theirs.across * n - _same_prompt(y, gy, x, gx, kernel),
-        "yy": theirs.within * (m - 1) - _same_prompt(y, gy, y, gy, kernel, skip_self=True),
+        "xx": own.within * (n - 1) - same_prompt_sums(x, gx, x, gx, kernel, skip_self=True),
+        "xy": own.across * m - same_prompt_sums(x, gx, y, gy, kernel),
+        "yx": theirs.across * n - same_prompt_sums(y, gy, x, gx, kernel),
+        "yy": theirs.within * (m - 1) - same_prompt_sums(y, gy, y, gy, kernel, skip_self=True),
     }
     size = max(gx.max(), gy.max()) + 1
     nx, ny = np.bincount(gx, minlength=size), np.bincount(gy, minlength=size)
@@ -67,7 +67,7 @@ def kernel_influence_between_prompts(
     )
 
 
-def _same_prompt(
+def same_prompt_sums(
     rows: Floats,
     groups: Codes,
     others: Floats,
