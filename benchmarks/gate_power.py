@@ -88,7 +88,7 @@ def run_condition(how: Condition, work: Path, *, suite: str, seed: int, limit: i
         store=prepared.store,
         workshop=workshop,
         executor=LocalExecutor(),
-        environment=lambda: api._environment(prepared, request.device),
+        environment=lambda: api._environment(prepared, request),
     )
     return run_work(prepared.work, site)
 
