@@ -191,6 +191,21 @@ class NoisePowerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingPcaConfig:
+    """What measured principal components belong to (paper §4.1).
+
+    Attributes:
+        of: identity of the CLIP whose z_i they are; no other CLIP's may be rebuilt from them.
+        z_dim: entries of z_i, and components.
+        num_samples: training pictures that they were fitted on.
+    """
+
+    of: str
+    z_dim: int
+    num_samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackConfig:
     """All stages of one preset.
 

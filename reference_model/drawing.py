@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from reference_model import stages as planning
 from reference_model.clip import to_model_range, to_uint8
+from reference_model.companions import PCA_PART
 from reference_model.diffusion.noise import NoiseKey
 from reference_model.guiding import sampler_of, steering_of
 from reference_model.manifest import Manifest
@@ -83,7 +84,7 @@ def decoded(
     decoder = stack.network(part)
     draw = functools.partial(
         decoder.sample,
-        *_conditions(stack, stage, part, prompts, z_i),
+        *_conditions(stack, stage, part, _read(prompts, setting("decoder_caption")), z_i),
         steps=_steps(stack, stage, decoder),
         guidance_scale=stage.settings["guidance_scale"],
         sampler=sampler_of("decoder", part, setting, stack.network),
@@ -98,6 +99,11 @@ def decoded(
     return to_uint8(best_of(candidates, draw, clip.encode_images, z_t, noise_keys))
 
 
+def _read(prompts: Sequence[str], caption: str) -> Sequence[str]:
+    """Return what the decoder reads: the captions, or nothing."""
+    return prompts if caption == "read" else [""] * len(prompts)
+
+
 def _conditions(
     stack: Networks, stage: Stage, part: str, prompts: Sequence[str], z_i: NDArray[Any]
 ) -> tuple[Any, ...]:
@@ -106,6 +112,9 @@ def _conditions(
     if described.kind == "imagen":
         return (stack.network(described.config["text_encoder"]).encode_text(prompts),)
     given = None if stage.settings["null_z"] else torch.from_numpy(z_i).to(stack.device)
+    kept = _setting(stack, stage, "z_components")
+    if given is not None and kept:
+        given = stack.network(PCA_PART).rebuilt(given, kept)
     return given, _texts(stack, prompts) if described.kind == "karlo-decoder" else prompts
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from reference_model.classes import labels_of
+from reference_model.companions import noise_power_part
 from reference_model.diffusion.gradient_guidance import classifier_guided, clip_guided
 from reference_model.diffusion.samplers import ANALYTIC_DPM, Sampler, analytic
 from reference_model.diffusion.steering import Steering
 from reference_model.diffusion.targets import Denoiser, Threshold
 from reference_model.diffusion.thresholding import dynamic, static, unbounded
 from reference_model.settings import SETTINGS, ends
-from reference_model.stages import noise_power_part
 
 Setting = Callable[[str], Any]  # name -> value, the default where a stage does not name it
 Network = Callable[[str], Any]  # part -> its network, loaded on first use

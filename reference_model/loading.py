@@ -7,6 +7,7 @@ from typing import Any
 from reference_model.config import (
     ClipConfig,
     DecoderConfig,
+    EmbeddingPcaConfig,
     NoisePowerConfig,
     PriorConfig,
     UpsamplerConfig,
@@ -31,6 +32,7 @@ def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
     from reference_model.classifier import NoisyClassifier
     from reference_model.clip import Clip
     from reference_model.decoder import Decoder
+    from reference_model.embedding_pca import EmbeddingPca
     from reference_model.imagen import Imagen
     from reference_model.karlo.config import (
         KarloDecoderConfig,
@@ -57,6 +59,7 @@ def load_network(manifest: Manifest, part: str, *, device: str = "cpu") -> Any:
         "decoder": (Decoder, DecoderConfig),
         "upsampler": (Upsampler, UpsamplerConfig),
         "noise-power": (NoisePower, NoisePowerConfig),
+        "embedding-pca": (EmbeddingPca, EmbeddingPcaConfig),
         "prior-ar": (AutoregressivePrior, AutoregressivePriorConfig),
         "classifier": (NoisyClassifier, ClassifierConfig),
         "imagen": (Imagen, ImagenConfig),

@@ -35,7 +35,8 @@ def fit_pca(z_i: Tensor, *, energy: float = 1.0) -> Pca:
 
     Args:
         z_i: embeddings [n, d].
-        energy: share of the variance about the mean that is kept, in (0, 1].
+        energy: share of the variance about the mean that is kept, in (0, 1]; with 1 every component
+            is kept, min(n, d) of them, also those of no variance.
 
     Raises:
         ValueError: energy is out of range, or there are fewer than two embeddings.
@@ -48,8 +49,7 @@ def fit_pca(z_i: Tensor, *, energy: float = 1.0) -> Pca:
     _, singular, components = torch.linalg.svd(z_i.double() - mean, full_matrices=False)
     variances = singular**2 / (len(z_i) - 1)
     kept = variances.cumsum(0) / variances.sum()
-    # Rounding may leave the last sum a hair below 1.
-    k = min(int((kept < energy - 1e-12).sum()) + 1, len(variances))
+    k = len(variances) if energy == 1 else int((kept < energy).sum()) + 1
     return Pca(mean.float(), components[:k].float(), variances[:k].float())
 
 

@@ -120,6 +120,18 @@ SETTINGS: dict[str, Knob] = {
         means="which decoder: on z_i, or without a prior on the token states of the stack's frozen "
         "CLIP, or of a frozen T5 (Imagen); those two leave conditioning without effect",
     ),
+    "z_components": Number(
+        default=0,
+        low=0,
+        high=4096,
+        means="first principal components of z_i that the decoder gets, in place of all (paper, "
+        "Fig. 7; part clip-pca), 0 = off",
+    ),
+    "decoder_caption": Choice(
+        default="read",
+        allowed=("read", "empty"),
+        means="whether the decoder reads the caption beside z_i, or the empty one",
+    ),
     "guidance_scale": Number(
         default=3.0, low=0.0, high=50.0, means="classifier-free guidance of the decoder, 1 = off"
     ),

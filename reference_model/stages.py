@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reference_model import companions
 from reference_model.manifest import Manifest, Part
 from reference_model.settings import ends, unsaid
 from reference_model.timesteps import shifted
 
 STAGE_VERSION = 3  # raised whenever a stage's output changes for the same settings and weights
-
-NUM_TIMESTEPS = 1000  # of weights whose config does not say (Karlo's)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,7 @@ def conditioning_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage
         name="conditioning",
         settings={name: settings[name] for name in used}
         | _changed(manifest, settings, "prior_sampler"),
-        weights=f"{clip}+{part.identity}{_measured(manifest, 'prior', name, settings)}",
+        weights=f"{clip}+{part.identity}{companions.measured(manifest, 'prior', name, settings)}",
         forward_passes=1 + calls,
         seconds_per_image=0.0008 * calls,
         image_size=None,
@@ -88,30 +87,6 @@ def prior_part(settings: Mapping[str, Any]) -> str:
     return {"x0": "prior", "eps": "prior-eps", "ar": "prior-ar"}[settings["prior"]]
 
 
-def noise_power_part(part: str) -> str:
-    """Return the name of the part that holds the measured noise power of another."""
-    return f"{part}-noise-power"
-
-
-def _measured(manifest: Manifest, stage: str, name: str, settings: Mapping[str, Any]) -> str:
-    """Return the identity of what a stage's sampler has to know of its network, after a "+".
-
-    Raises:
-        ValueError: it is Analytic-DPM, and nothing was measured, or it was of other weights.
-    """
-    if settings[f"{stage}_sampler"] != "analytic-dpm":
-        return ""
-    power = noise_power_part(name)
-    wanted = f"{stage}_sampler is 'analytic-dpm', and weights {manifest.name!r}"
-    advice = f"train the stage {power} (it measures), or take ddpm"
-    if power not in manifest.parts:
-        raise ValueError(f"{wanted} have no part {power!r}; {advice}")
-    measured = manifest.part(power)
-    if measured.config.get("of") != manifest.part(name).identity:
-        raise ValueError(f"{wanted} have a {power} of another {name}; {advice}")
-    return f"+{measured.identity}"
-
-
 def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
     """Return the stage that makes the smallest pictures.
 
@@ -130,11 +105,12 @@ def decoder_stage(manifest: Manifest, settings: Mapping[str, Any]) -> Stage:
     ranked = candidates + 1 if candidates > 1 else 0  # CLIP's, and that of the caption
     return Stage(
         name="decoder",
-        settings=chosen | _conditions(settings),
-        weights=_read_by_the_decoder(manifest, part, settings)
+        settings=chosen | _conditions(manifest, settings),
+        weights=companions.read_by_the_decoder(manifest, part, settings)
         + part.identity
-        + _measured(manifest, "decoder", name, settings)
-        + _classifier(manifest, part, settings),
+        + companions.measured(manifest, "decoder", name, settings)
+        + companions.components(manifest, settings)
+        + companions.classifier(manifest, part, settings),
         forward_passes=candidates * (calls + steered) + ranked,
         seconds_per_image=candidates
         * (0.007 * calls * _pictures_a_call(settings) + 0.003 * steered)
@@ -149,12 +125,14 @@ def decoder_part(settings: Mapping[str, Any]) -> str:
     return "decoder" if chosen == "unclip" else f"decoder-{chosen}"
 
 
-def _conditions(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _conditions(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a decoder stage says of its conditions."""
     if settings["decoder"] != "unclip":
         return {"decoder": settings["decoder"]}
     # Without z_i the decoder must be told so: zeros are not the null embedding.
-    return {"null_z": settings["conditioning"] == "caption"}
+    null_z = settings["conditioning"] == "caption"
+    names = ["decoder_caption"] if null_z else ["decoder_caption", "z_components"]
+    return {"null_z": null_z} | _changed(manifest, settings, *names)
 
 
 def _steering(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,58 +154,21 @@ def _changed(manifest: Manifest, settings: Mapping[str, Any], *names: str) -> di
     return {name: settings[name] for name in names if settings[name] != defaults[name]}
 
 
-def _read_by_the_decoder(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> str:
-    """Return the identities, each before a "+", of the encoders that a decoder asks."""
-    asked = [part.config["text_encoder"]] if part.kind == "imagen" else []
-    # Karlo's decoder reads the states of CLIP's text tower.
-    if part.kind == "karlo-decoder" or _looks_at_pictures(settings):
-        asked.append("clip")
-    return "".join(f"{manifest.part(name).identity}+" for name in dict.fromkeys(asked))
-
-
-_CLIP_LOOKS = {"clip_guidance_scale": 0, "decoder_candidates": 1}  # and where they are off
-
-
-def _looks_at_pictures(settings: Mapping[str, Any]) -> bool:
-    """Say whether the stack's CLIP sees pictures while a decoder draws."""
-    return any(settings[name] != off for name, off in _CLIP_LOOKS.items())
-
-
-def _classifier(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> str:
-    """Return the identity of the classifier that guides, after a "+", where one does.
-
-    Raises:
-        ValueError: there is none, or it was trained on other noise than the decoder.
-    """
-    scale = settings["classifier_guidance_scale"]
-    if not scale:
-        return ""
-    wanted = f"classifier_guidance_scale is {scale:g}, and weights {manifest.name!r}"
-    if "classifier" not in manifest.parts:
-        raise ValueError(f"{wanted} have no part 'classifier'; train the stage, or set it 0")
-    classifier = manifest.part("classifier")
-    ours, theirs = (
-        (p.config.get("schedule", "cosine"), p.config.get("num_timesteps", NUM_TIMESTEPS))
-        for p in (part, classifier)
-    )
-    if ours != theirs:
-        raise ValueError(
-            f"{wanted} have a classifier of the noise {theirs[0]}, {theirs[1]} timesteps, and a "
-            f"decoder of {ours[0]}, {ours[1]}; set it 0"
-        )
-    return f"+{classifier.identity}"
-
-
 def _pictures_a_call(settings: Mapping[str, Any]) -> float:
     """Return how many pictures a call draws for each that is asked for: guidance needs two."""
     if settings["guidance_scale"] == 1:
         return 1.0
     first, last = ends(settings["guidance_interval"])
-    return 1 + min((last - first + 1) / NUM_TIMESTEPS, 1.0)
+    return 1 + min((last - first + 1) / companions.NUM_TIMESTEPS, 1.0)
 
 
 def _check_decoder(manifest: Manifest, part: Part, settings: Mapping[str, Any]) -> None:
     _check_shift(manifest, part, settings)
+    if settings["decoder"] != "unclip" and settings["decoder_caption"] == "empty":
+        raise ValueError(
+            f"decoder_caption is 'empty', and decoder {settings['decoder']} is conditioned on "
+            "nothing else; set it 'read'"
+        )
     sampler, eta = settings["decoder_sampler"], settings["decoder_eta"]
     if eta and sampler != "ddim":
         raise ValueError(f"decoder_eta is {eta:g}; it is of ddim, so with {sampler} set it 0")
@@ -239,7 +180,7 @@ def _check_decoder(manifest: Manifest, part: Part, settings: Mapping[str, Any]) 
             "no variance; take ddpm"
         )
     if manifest.part("clip").kind != "clip":
-        for name, off in _CLIP_LOOKS.items():
+        for name, off in companions.CLIP_LOOKS.items():
             if settings[name] != off:
                 raise ValueError(
                     f"{name} is {settings[name]:g}, and the CLIP of {manifest.name!r} has no image "
@@ -256,7 +197,7 @@ def _check_shift(manifest: Manifest, part: Part, settings: Mapping[str, Any]) ->
             f"decoder_shift is {shift:g}, and {manifest.name!r} is sampled at its published "
             "timesteps; set it 1"
         )
-    available = part.config.get("num_timesteps", NUM_TIMESTEPS)
+    available = part.config.get("num_timesteps", companions.NUM_TIMESTEPS)
     if steps <= available:  # else the message about the steps is the right one
         shifted(available, steps, shift)
 
@@ -269,7 +210,7 @@ def _network_calls(stage: str, settings: Mapping[str, Any], part: Part) -> int:
     """
     steps, sampler = settings[f"{stage}_steps"], settings[f"{stage}_sampler"]
     calls = 2 * steps - 1 if sampler == "heun" else steps
-    available = part.config.get("num_timesteps", NUM_TIMESTEPS)
+    available = part.config.get("num_timesteps", companions.NUM_TIMESTEPS)
     if calls > available:
         most = (available + 1) // 2 if sampler == "heun" else available
         raise ValueError(f"{stage}_steps is {steps}; with {sampler} at most {most} are allowed")

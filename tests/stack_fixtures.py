@@ -34,7 +34,7 @@ def _shortened(recipe):
     if isinstance(recipe, StageRecipe):
         return replace(recipe, weights="tiny", loop=LOOP, embeddings=EMBEDDINGS)
     # One part in two batches; a thousand timesteps of each cost a second.
-    samples = 6 if recipe.part == "prior" else 4
+    samples = {"prior": 6, "clip": 40}.get(recipe.part, 4)
     return replace(recipe, weights="tiny", num_samples=samples, batch_size=4)
 
 

@@ -19,7 +19,7 @@ from dalle2eval.prompts import load_prompts
 from dalle2eval.records import InputError
 from reference_model import load
 
-OURS = ("best-of-k", "guidance", "prior", "sampler", "thresholding")
+OURS = ("best-of-k", "clip-dimensions", "guidance", "prior", "sampler", "thresholding")
 SCALES = [(name, scale) for name in list_suites() for scale in ("smoke", "quick", "full")
           if scale == "quick" or scale in load_suite(name).suite.scales]  # fmt: skip
 

@@ -34,7 +34,9 @@ from reference_model.training.variant_recipes import Measurement
 PURPOSE = 7  # of the random source; the losses have the others
 
 
-def measure(wanted: Measurement, data: CaptionedImages, folder: Path, device: str) -> None:
+def measure_noise_power_of(
+    wanted: Measurement, data: CaptionedImages, folder: Path, device: str
+) -> None:
     """Measure a part's noise power at all timesteps and write it beside the part.
 
     Args:

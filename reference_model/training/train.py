@@ -20,12 +20,13 @@ from reference_model.presets import preset as named_preset
 from reference_model.spelling import nearest
 from reference_model.training.changes import apply_changes
 from reference_model.training.data import CaptionedImages
+from reference_model.training.embedding_pca import measure_components
 from reference_model.training.embeddings import Cache
 from reference_model.training.evaluation import Judge, evaluation
 from reference_model.training.finished import Built, Site, finished
 from reference_model.training.loop import Loop
 from reference_model.training.main_builders import MAIN_BUILDERS
-from reference_model.training.noise_power import measure
+from reference_model.training.noise_power import measure_noise_power_of
 from reference_model.training.processes import join, rank, wait_for_all
 from reference_model.training.recipes import PRESET_OF, RECIPES, StageRecipe
 from reference_model.training.text_encoder import READER, keep_t5
@@ -34,6 +35,7 @@ from reference_model.training.variant_recipes import VARIANT_RECIPES, Measuremen
 
 SEEDS_APART = 1000  # between repeats, so that no two stages of two repeats begin alike
 BUILDERS: dict[str, Callable[..., Built]] = {**MAIN_BUILDERS, **VARIANT_BUILDERS}
+MEASURES = {"noise-power": measure_noise_power_of, "pca": measure_components}
 
 
 class DataFactory(Protocol):
@@ -145,7 +147,7 @@ def _measure(recipe: str, one: Measurement, source: CaptionedImages, site: Site)
     """Measure in the first process, while the others wait."""
     if rank() == 0:
         sys.stderr.write(f"measuring {recipe}/{one.stage}\n")
-        measure(one, source, site.folder, site.device)
+        MEASURES[one.what](one, source, site.folder, site.device)
     wait_for_all()
 
 

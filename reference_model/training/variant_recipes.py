@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from reference_model.stages import noise_power_part
+from reference_model.companions import PCA_PART, noise_power_part
 from reference_model.training import recipes
 from reference_model.training.loop_config import LoopConfig
 from reference_model.training.recipes import StageRecipe
@@ -18,10 +19,12 @@ class Measurement:
     """What is measured of a trained part, once, on training data: nothing is trained.
 
     Attributes:
-        part: whose noise power is measured; the stage is called ``<part>-noise-power``.
+        part: that is measured; the stage, and the part it makes, are called ``<part>-<what>``.
+        what: the noise power of a diffusion network, at each timestep (its mean is over all entries
+            of each sample, 128 of an embedding or 12,288 of a picture), or the principal
+            components of a CLIP's z_i.
         stream, mix: of the data, as its part's recipe has them.
-        num_samples: at each timestep; the mean is over all entries of each, 128 of an embedding or
-            12,288 of a picture.
+        num_samples: that it is measured on.
         batch_size: samples at once.
         weights: name of the set.
     """
@@ -30,18 +33,20 @@ class Measurement:
     stream: int
     num_samples: int
     batch_size: int
+    what: Literal["noise-power", "pca"] = "noise-power"
     mix: str = "broad"
     weights: str = "scenes"
 
     @property
     def stage(self) -> str:
         """Return the name it is called by, which is also that of the part it makes."""
-        return noise_power_part(self.part)
+        return noise_power_part(self.part) if self.what == "noise-power" else PCA_PART
 
 
 SCENES: dict[str, StageRecipe | Measurement] = {
     recipe.stage: recipe
     for recipe in (
+        Measurement(part="clip", what="pca", stream=3, num_samples=4096, batch_size=256),
         Measurement(part="prior", stream=3, num_samples=256, batch_size=256),
         Measurement(part="prior-eps", stream=3, num_samples=256, batch_size=256),
         Measurement(part="decoder", stream=2, num_samples=16, batch_size=16, mix="composition"),
@@ -99,6 +104,14 @@ CAPTIONS: dict[str, StageRecipe | Measurement] = {
             ("upsampler-256-efficient", "upsampler-256"),
         )
     },
+    PCA_PART: Measurement(
+        part="clip",
+        what="pca",
+        stream=recipes.CAPTIONS["prior"].stream,
+        num_samples=4096,
+        batch_size=256,
+        weights="captions",
+    ),
     **{
         noise_power_part(part): Measurement(
             part=part,
