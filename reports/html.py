@@ -71,7 +71,7 @@ def html(run: RunRecord) -> str:
         "environment": _environment(run.environment),
         **_browser(run),
     }
-    return _engine().get_template("report.html.j2").render(page)
+    return engine().get_template("report.html.j2").render(page)
 
 
 def _flips(
@@ -99,7 +99,8 @@ def _browser(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _engine() -> jinja2.Environment:
+def engine() -> jinja2.Environment:
+    """Return what fills the templates, with escaping on."""
     engine = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -16,8 +16,11 @@ from reports.number_text import duration
 from reports.people import PeopleStudy, people_studies
 from reports.pictures import Thumbnails
 from reports.run_record import RunRecord
+from reports.svg import drawn, in_words
 from reports.tables import ArmTable, Cell, Column, arm_tables
 from reports.training_table import SAYS, training_tables
+
+PLOTS = "plots.svg"  # beside the summary
 
 # What starts markup inside a line: a link needs "](", an underscore stresses at a word's edge only.
 _SPECIAL = re.compile(r"([\\`*#|~<&]|(?<=\])[(\[:]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
@@ -28,6 +31,7 @@ def markdown(run: RunRecord) -> str:
     parts = [
         f"# {plain(run.plan.question)}",
         *_answer(answer(run)),
+        *_plots(run),
         *(part for table in arm_tables(run) for part in _table(table)),
         *_trainings(run),
         *_flips(run),
@@ -49,6 +53,11 @@ def _answer(words: Answer) -> list[str]:
             f"This run: **{found.verdict}**; {plain(found.because)}."
         )
     return [part for part in (*parts, plain(words.explains)) if part]
+
+
+def _plots(run: RunRecord) -> list[str]:
+    """Return the drawing that lies beside the summary; nothing where there is nothing to draw."""
+    return [f"![{plain(in_words(run))}]({PLOTS})"] if any(drawn(run)) else []
 
 
 def _table(table: ArmTable) -> list[str]:

@@ -11,17 +11,19 @@ from dalle2eval.store import write_atomic
 from reports.flat_rows import csv_text, parquet_bytes
 from reports.html import html
 from reports.latex import latex
-from reports.markdown import markdown
+from reports.markdown import PLOTS, markdown
 from reports.reading import read_run
 from reports.run_record import RunRecord
+from reports.svg import svg
 
-DEFAULT_FORMATS = ("html", "md", "csv", "tex")
+DEFAULT_FORMATS = ("html", "md", "svg", "csv", "tex")
 
 
 def render(folder: str | Path, formats: Sequence[str] = DEFAULT_FORMATS) -> dict[str, Path]:
     """Write the report of a finished run into its folder and return the files by format.
 
-    Formats: ``html`` (report.html), ``md``, ``csv``, ``tex`` and ``parquet`` (summary.*).
+    Formats: ``html`` (report.html), ``svg`` (plots.svg), ``md`` (which shows plots.svg), ``csv``,
+    ``tex`` and ``parquet`` (summary.*).
     ``json`` is the runner's own summary.json: checked, returned, not written.
 
     Raises:
@@ -32,7 +34,8 @@ def render(folder: str | Path, formats: Sequence[str] = DEFAULT_FORMATS) -> dict
             raise InputError(_unknown(name))
     run = read_run(folder)
     made = {}
-    for name in formats:
+    shown = ["svg"] if "md" in formats else []  # what the Markdown shows
+    for name in dict.fromkeys([*formats, *shown]):
         if name == "json":
             made[name] = run.folder / "summary.json"
             continue
@@ -57,6 +60,7 @@ def _encoded(make: Callable[[RunRecord], str]) -> Callable[[RunRecord], bytes]:
 FORMATS: dict[str, tuple[str, Callable[[RunRecord], bytes]]] = {
     "html": ("report.html", _encoded(html)),
     "md": ("summary.md", _encoded(markdown)),
+    "svg": (PLOTS, _encoded(svg)),
     "csv": ("summary.csv", _encoded(csv_text)),
     "tex": ("summary.tex", _encoded(latex)),
     "parquet": ("summary.parquet", parquet_bytes),

@@ -33,7 +33,7 @@ def test_a_run_leaves_every_file_that_the_design_promises(finished):
     assert names == {
         "plan.yaml", "environment.json", "events.jsonl", "samples", "scores.parquet",
         "contributions.parquet", "estimates.parquet", "comparisons.parquet", "summary.json",
-        "summary.md", "summary.csv", "summary.tex", "report.html",
+        "summary.md", "plots.svg", "summary.csv", "summary.tex", "report.html",
     }  # fmt: skip
     assert len(list(folder.glob("samples/*/64/*.png"))) == 2 * (6 * 2 + 1)
 

@@ -76,7 +76,7 @@ def report(
     *,
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
     formats: Annotated[
-        list[str] | None, typer.Option("--format", help="html, md, tex, csv, parquet or json.")
+        list[str] | None, typer.Option("--format", help="html, md, svg, tex, csv, parquet or json.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
