@@ -211,6 +211,34 @@ def test_four_discordant_prompts_are_no_evidence():
     assert clustered.verdict == "no difference found"
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_equal_prompts_do_not_prove_that_nothing_differs(share):
+    """With two seeds a prompt the interval was [0, 0]; with one it was 11 to 19 points wide."""
+    table = np.zeros((16, 1))
+    table[: int(16 * share)] = 1
+    single, *several = (
+        compare_scores(scores(SHAPE, wide), scores(SHAPE, wide), SHAPE, arms=ARMS)
+        for wide in (np.repeat(table, seeds, axis=1) for seeds in (1, 2, 4))
+    )
+    assert single.low < -0.1 < 0.1 < single.high
+    for result in several:
+        assert result.difference == 0
+        assert (result.low, result.high) == pytest.approx((single.low, single.high))
+
+
+def test_intervals_of_few_differing_prompts_cover():
+    """One prompt in twenty differs: t knows nothing of the prompts that it has not seen."""
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(400):
+        passes = rng.random((40, 1)) < 0.9
+        fails_now = rng.random((40, 1)) < 0.05
+        old = (passes & np.ones((1, 2), bool)).astype(float)
+        new = (passes & ~fails_now & np.ones((1, 2), bool)).astype(float)
+        result = compare_scores(scores(SHAPE, new), scores(SHAPE, old), SHAPE, arms=ARMS)
+        held += result.low <= -0.045 <= result.high
+    assert held >= 0.93 * 400
+
+
 def test_sampled_sign_flips_agree_with_enumerated_ones():
     differences = np.random.default_rng(6).standard_normal(12) + 0.5
     exact = sign_flip_test(differences)

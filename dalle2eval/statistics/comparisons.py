@@ -17,7 +17,7 @@ from dalle2eval.records import ALL, Comparison, NotComparable, SampleKey, Score
 from dalle2eval.statistics.estimators import ONE_PROMPT, require_scores_of
 from dalle2eval.statistics.features import Features, aligned
 from dalle2eval.statistics.influence import group_codes, standard_error
-from dalle2eval.statistics.intervals import Interval, as_clusters, clipped, t_interval
+from dalle2eval.statistics.intervals import FEW_PROMPTS, Interval, as_clusters, clipped, t_interval
 from dalle2eval.statistics.paired import (
     agreeing,
     clustered_t,
@@ -50,7 +50,8 @@ def compare_scores(
 
     Means: t over prompts with the clustered standard error. Pass/fail with one image a prompt:
         McNemar's exact test with Newcombe's interval; with several: the sign-flip test of prompts
-        with t. The interval of pass/fail reaches to 0 where the exact test does not reject.
+        with t, or with Newcombe's interval where fewer than `FEW_PROMPTS` prompts differ. The
+        interval of pass/fail reaches to 0 where the exact test does not reject.
 
     Raises:
         InputError: a score is of another metric, or a pass/fail score is neither 0 nor 1.
@@ -72,6 +73,8 @@ def compare_scores(
     method = "paired-cluster-t"
     if metric.estimator == "proportion":
         p_value, method = sign_flip_test(differences.sums), "sign-flip"
+        if np.count_nonzero(differences.sums) < FEW_PROMPTS:
+            interval = _newcombe_of_prompts(values, len(differences.sums))
         interval = agreeing(interval, p_value)
     return label.known(differences.mean, interval, p_value, method)
 
@@ -178,6 +181,19 @@ def _score_pairs(
         if score.value is not None and partner is not None:
             pairs.append((score.key, score.value, partner))
     return pairs
+
+
+def _newcombe_of_prompts(values: Floats, num_prompts: int) -> Interval:
+    """Return Newcombe's interval of outcomes [n, 2] that tell as much as one pair a prompt.
+
+    Where hardly a prompt differs there is no variance to judge by, and t would claim certainty: 16
+    equal prompts do not prove that no prompt of the source differs.
+    """
+    arm, reference = values.T
+    cells = (arm * reference, arm * (1 - reference), (1 - arm) * reference)
+    both, only_arm, only_reference = (float(cell.mean()) * num_prompts for cell in cells)
+    neither = num_prompts - both - only_arm - only_reference
+    return newcombe_interval(both, only_arm, only_reference, max(neither, 0.0))
 
 
 def _mcnemar(values: Floats) -> tuple[Interval, float, str]:

@@ -27,11 +27,13 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
     return min(1.0, 2.0 * float(stats.binom.cdf(fewer, discordant, 0.5)))
 
 
-def newcombe_interval(both: int, only_first: int, only_second: int, neither: int) -> Interval:
+def newcombe_interval(
+    both: float, only_first: float, only_second: float, neither: float
+) -> Interval:
     """Return the interval of p1 - p2 of paired proportions (Newcombe 1998, method 10).
 
     Args:
-        both: pairs in which both arms passed.
+        both: pairs in which both arms passed; a pair may count for a part.
         only_first: only the first arm.
         only_second: only the second arm.
         neither: neither arm.
@@ -106,7 +108,7 @@ def verdict(interval: Interval, higher_is_better: bool | None) -> str:  # noqa: 
     return "better" if higher == higher_is_better else "worse"
 
 
-def _phi(both: int, only_first: int, only_second: int, neither: int) -> float:
+def _phi(both: float, only_first: float, only_second: float, neither: float) -> float:
     """Return the correlation of the two arms' outcomes, with Newcombe's continuity correction."""
     margins = (
         (both + only_first)
