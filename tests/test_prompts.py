@@ -69,7 +69,7 @@ def test_the_prompts_never_change_unnoticed():
     text = "\n".join(f"{p.id}\t{p.text}" for p in prompts)
     assert (
         hashlib.sha256(text.encode()).hexdigest()
-        == "70432cf5b454e9811a46167f9b64d350683ce9317848d80c91a372dfe8fe0773"
+        == "d38355f0dfd06dab27893baf31af54e310223c375a9b72e7d842750e2c71a616"
     )
 
 

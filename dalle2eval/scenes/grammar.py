@@ -19,6 +19,7 @@ from dalle2eval.scenes.vocabulary import (
     COUNTS,
     HELD_OUT_PAIRS,
     HELD_OUT_WORDS,
+    INVERSE,
     RELATIONS,
     SHAPES,
     SIZES,
@@ -34,7 +35,7 @@ TEMPLATES: tuple[str, ...] = (
     "{} on a plain background",
 )
 KINDS: tuple[str, ...] = ("single", "count", "two-object", "relation", "word")
-HELD_OUT_SHARE = 8  # one composed scene in so many is kept from training, chosen by its hash
+HELD_OUT_SHARE = 8  # one caption of a composed scene in so many is chosen by its hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,15 +197,31 @@ _READERS = {
 
 
 def is_held_out(scene: Scene) -> bool:
-    """Say whether training never draws this scene: held-out pair, word or (by hash) pairing."""
+    """Say whether training never draws this scene: held-out pair, word or (by hash) pairing.
+
+    By hash it is held out where both of its captions are: "a red star above a blue ring" says the
+    same as "a blue ring below a red star".
+    """
     if scene.word is not None:
         return scene.word in HELD_OUT_WORDS
     if any((item.colour, item.shape) in HELD_OUT_PAIRS for item in scene.objects):
         return True
     if scene.kind == "single":
         return False
+    return all(_chosen_by_hash(said) for said in (scene, *_from_the_other_object(scene)))
+
+
+def _chosen_by_hash(scene: Scene) -> bool:
     digest = hashlib.sha256(caption(_without_sizes(scene)).encode()).digest()
     return digest[0] % HELD_OUT_SHARE == 0
+
+
+def _from_the_other_object(scene: Scene) -> Iterator[Scene]:
+    """Yield the scene as it is named from its other object, where it has such a name."""
+    if scene.kind == "two-object":
+        yield Scene(objects=scene.objects[::-1])
+    elif scene.relation in INVERSE:
+        yield Scene(objects=scene.objects[::-1], relation=INVERSE[scene.relation])
 
 
 def _without_sizes(scene: Scene) -> Scene:

@@ -20,6 +20,13 @@ SHAPES: tuple[str, ...] = ("circle", "square", "triangle", "star", "ring", "cros
 SIZES: tuple[str, ...] = ("small", "large")
 COUNTS: tuple[str, ...] = ("one", "two", "three", "four")
 RELATIONS: tuple[str, ...] = ("left of", "right of", "above", "below", "on top of", "inside")
+# The same scene named from its other object; the two others have no name from below.
+INVERSE: dict[str, str] = {
+    "left of": "right of",
+    "right of": "left of",
+    "above": "below",
+    "below": "above",
+}
 BACKGROUNDS: dict[str, tuple[int, int, int]] = {
     "black": (14, 14, 18),
     "charcoal": (46, 46, 50),
