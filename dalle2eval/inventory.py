@@ -61,15 +61,22 @@ def _probes() -> dict[str, dict[str, Any]]:
 def _models() -> dict[str, dict[str, Any]]:
     from ablations.catalogue import list_models, list_weights
     from dalle2eval.models import describe_kinds
-    from reference_model.settings import SETTINGS
+    from reference_model.manifest import read_manifest
+    from reference_model.settings import SETTINGS, defaults_of
 
     weights = list_weights()
-    settings = {name: asdict(knob) for name, knob in SETTINGS.items()}
+
+    def settings(model: str) -> dict[str, Any]:
+        defaults = defaults_of(read_manifest(model))
+        return {
+            name: {**asdict(knob), "default": defaults[name]} for name, knob in SETTINGS.items()
+        }
+
     ours = {
         name: {
             "summary": f"text-to-image weights of {len(weights[name]['parts'])} parts",
             **weights[name],
-            "settings": settings,
+            "settings": settings(name),
         }
         for name in list_models()
     }

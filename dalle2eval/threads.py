@@ -2,9 +2,9 @@
 
 libgomp's threads spin for milliseconds at the end of every parallel loop. On cores of one's own
 that hides the cost of waking up; beside any other process the spinning thread takes the core from
-the one that it waits for, and drawing on two shared cores is slower than on one. Spinning a
-hundredth as long keeps the first and loses half of the second (benchmarks/waiting.py). libgomp
-reads its settings once, when torch loads it; see GOMP_SPINCOUNT in its manual.
+the one that it waits for. Spinning a hundredth as long, drawing takes as long as before alone, and
+two thirds of the time beside a busy process (benchmarks/waiting.py). libgomp reads its settings
+once, when torch loads it; see GOMP_SPINCOUNT in its manual.
 """
 
 from __future__ import annotations

@@ -52,15 +52,17 @@ def train(  # noqa: PLR0913  (the command's options by their names)
     work = Path(work) if work is not None else out / "work"
     if seed:
         work = work / f"seed-{seed}"
-    check_writable(out, "--out")
-    check_writable(work, "--work")
     from dalle2eval.training_evaluation import Evaluation
+    from reference_model.training import choose
     from reference_model.training import train as train_recipe
     from reference_model.training.changes import parse_changes
     from reference_model.training.embeddings import Cache
 
     with told_plainly():
+        choose(recipe, stage)  # a name that is wrong leaves no folder behind
         fields = parse_changes(changes)
+    check_writable(out, "--out")
+    check_writable(work, "--work")
     where = resolve_device(device)
     source = open_data(data, seed=seed)
     with told_plainly(), silence() if quiet else contextlib.nullcontext():

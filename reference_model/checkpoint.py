@@ -68,6 +68,14 @@ def load_tensors(network: nn.Module, path: Path) -> None:
     network.load_state_dict({k: _full(v) for k, v in load_file(path).items()})
 
 
+def write_tensors(
+    tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file that others may read: the library's own is its owner's alone."""
+    save_file(tensors, path, metadata)
+    path.chmod(0o644)
+
+
 def save_part(
     folder: Path,
     name: str,
@@ -91,7 +99,7 @@ def save_part(
     file = f"{name}.safetensors"
     temporary = folder / f"{file}.tmp"
     keep = _whole if exact else _half
-    save_file({k: keep(v) for k, v in tensors.items()}, temporary)
+    write_tensors({k: keep(v) for k, v in tensors.items()}, temporary)
     part = replace(part, file=file, sha256=file_sha256(temporary))
     temporary.replace(folder / file)
     parts: dict[str, Any] = {}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from reference_model import stages as planning
 from reference_model.classes import labels_of
 from reference_model.loading import load_network
-from reference_model.manifest import Manifest, read_manifest
+from reference_model.manifest import Manifest, available, read_manifest, verify_release
 from reference_model.settings import defaults_of, resolve
 from reference_model.stages import Stage
 
@@ -38,8 +38,10 @@ def load(name: str | Path = "scenes", *, device: str = "auto") -> DALLE2:
         device: ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
 
     Raises:
-        CheckpointError: no such weights, or they are damaged.
+        CheckpointError: no such weights, they are damaged, or a bundled manifest was edited.
     """
+    if str(name) in available():
+        verify_release(str(name))
     return DALLE2(read_manifest(name), device=device)
 
 
@@ -177,6 +179,8 @@ class DALLE2:
         Raises:
             ValueError: a setting or size is not allowed, or prompts and seeds do not pair up.
         """
+        if isinstance(prompts, str):
+            raise ValueError(f"prompts is the text {prompts[:40]!r}; give a list of texts")
         prompts, seeds = list(prompts), list(seeds)
         seeds = seeds * len(prompts) if len(seeds) == 1 else seeds
         if len(prompts) != len(seeds) or not prompts:

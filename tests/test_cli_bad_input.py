@@ -64,6 +64,7 @@ HOLLOW = ("--set", "model.name=hollow")
         (["sample", "x", "--model", "hollow", "--set", "guidance=2"], "guidance_scale"),
         (["report", "nowhere"], "nowhere"),
         (["train", "scnes", "--out", "w"], "scenes"),
+        (["train", "scenes", "--out", "w", "--stage", "decodr"], "decoder"),
         (["train", "scenes", "--out", "w", "--data", "coco"], "--data coco: coco does not exist"),
         (["train", "scenes", "--out", "w", "--data", "scene"], 'did you mean "scenes"?'),
         (["train", "scenes", "--out", "w", "--preset", "tinny"], 'did you mean "tiny"?'),
@@ -206,6 +207,15 @@ def test_everything_listed_can_be_described(capsys, kind):
         facts = json.loads(call(capsys, "describe", name, "--json").out)
         assert facts["name"] == name
         assert kind in facts
+
+
+def test_described_defaults_are_those_that_a_picture_is_drawn_with(capsys):
+    """The table's neutral values were shown, where the bundled weights have fitted ones."""
+    from reference_model import load
+
+    facts = json.loads(call(capsys, "describe", "scenes", "--json").out)
+    shown = {name: knob["default"] for name, knob in facts["models"]["settings"].items()}
+    assert shown == load("scenes").resolve_settings({})
 
 
 def test_a_quiet_plan_is_one_line_and_a_quiet_training_none(capsys, monkeypatch, tmp_path):

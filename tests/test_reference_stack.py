@@ -217,6 +217,11 @@ def test_prompts_and_seeds_that_do_not_pair_up_are_refused(tiny):
         tiny.generate(["a", "b", "c"], [0, 1])
 
 
+def test_one_text_in_place_of_a_list_is_no_list_of_letters(tiny):
+    with pytest.raises(ValueError, match="'a red circle'; give a list of texts"):
+        tiny.generate("a red circle", [0])
+
+
 def copy_of_tiny(folder):
     shutil.copytree(BUNDLED / "tiny", folder / "tiny")
     return folder / "tiny"

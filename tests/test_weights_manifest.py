@@ -85,6 +85,8 @@ def test_an_edited_bundled_manifest_is_found(capsys, bundled):
     [line] = [row for row in answer.err.splitlines() if row.startswith("error")]
     assert "scenes/manifest.json was edited" in line
     assert "tiny: whole" in answer.err
+    with pytest.raises(CheckpointError, match=r"scenes/manifest\.json was edited"):
+        load("scenes")  # Python's way in is as careful as the command's
 
 
 @pytest.mark.parametrize("rest", ["folder", "manifest", "tensors"])

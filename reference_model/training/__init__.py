@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from reference_model.training.arms import train_stage
-from reference_model.training.train import train
+from reference_model.training.train import choose, train
 
-__all__ = ["train", "train_stage"]
+__all__ = ["choose", "train", "train_stage"]

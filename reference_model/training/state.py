@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from reference_model.checkpoint import write_tensors
 from reference_model.training.loop_config import LoopConfig
 from reference_model.training.processes import laid_out_like, rank, wait_for_all, whole
 
@@ -47,7 +47,7 @@ def save_state(
         described = {**progress._asdict(), "config": asdict(config)}
         # clone(): safetensors refuses tensors that share memory.
         copies = {k: v.contiguous().clone() for k, v in tensors.items()}
-        save_file(copies, folder / "state.tmp", {"progress": json.dumps(described)})
+        write_tensors(copies, folder / "state.tmp", {"progress": json.dumps(described)})
         replace_file(folder / "state.tmp", folder / STATE)
     wait_for_all()
 
