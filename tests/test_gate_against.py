@@ -45,7 +45,7 @@ def repository(tmp_path):
 def stub(finished, jobs, status=0):
     def runner(job):
         place = job.arguments[job.arguments.index("--out") + 1]
-        jobs.append((job, (job.cwd / "model.py").read_text()))
+        jobs.append((job, (job.cwd / "model.py").read_text("latin-1")))
         shutil.copytree(finished, place, dirs_exist_ok=True)
         return status
 
@@ -122,3 +122,21 @@ def test_the_option_is_a_command_of_its_own(repository, tmp_path, monkeypatch, c
 def test_outside_of_git_there_is_nothing_to_run_against(tmp_path):
     with pytest.raises(InputError, match="needs a git repository"):
         against("HEAD", Head(suite="gate"), out=tmp_path / "out", repository=tmp_path)
+
+
+def test_names_and_contents_that_are_no_utf8_are_code_like_any_other(
+    repository, finished, tmp_path
+):
+    """The state was read after the base's run, and died on a Latin-1 file."""
+    (repository / "model.py").write_bytes(b"caf\xe9")
+    (repository / os.fsdecode(b"caf\xe9.txt")).write_bytes(b"\xe9")
+    jobs = []
+    heads = []
+    for content in (b"\xe9", b"\xe8"):
+        (repository / os.fsdecode(b"caf\xe9.txt")).write_bytes(content)
+        against(
+            "HEAD", Head(suite="gate"), out=tmp_path / "out", repository=repository,
+            runner=stub(finished, jobs),
+        )  # fmt: skip
+        heads.append(jobs[-1][0].arguments[jobs[-1][0].arguments.index("--out") + 1])
+    assert heads[0] != heads[1]

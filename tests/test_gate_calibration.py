@@ -78,11 +78,18 @@ def test_the_interval_does_not_take_pairs_that_share_runs_for_independent():
 def test_a_floor_lies_above_nineteen_of_twenty_differences():
     some = repeats(8)
     found = calibrated(some)
-    values = [arms["current"].metrics["clip_score"].value for arms in some]
+    values = [arms["current"].metrics["fd_scenes"].value for arms in some]
     gaps = [abs(a - b) for a in values for b in values if a is not b]
-    floor = found.floors["clip_score"]
+    floor = found.floors["fd_scenes"]
     assert floor.absolute == pytest.approx(np.quantile(gaps, 0.95), rel=0.01)
-    assert floor.relative == floor_for(METRICS["clip_score"]).relative
+    assert floor.relative == floor_for(METRICS["fd_scenes"]).relative
+
+
+def test_no_floor_falls_below_the_policys():
+    """Repeats whose shares did not move gave a floor of 0: a margin that nobody can prove."""
+    found = calibrated(repeats(8))
+    policy = floor_for(METRICS["clip_score"])
+    assert found.floors["clip_score"].absolute == policy.absolute == 0.5
 
 
 def test_other_seeds_are_paired_by_their_place():
@@ -146,7 +153,12 @@ def test_no_two_repeats_share_a_seed_and_a_second_call_makes_nothing(tmp_path):
         ('{"floors_version": 2, "floors": {}}', "floors_version 2; this release reads 1"),
         ('{"floors_version": 1}', "damaged floors"),
         ('{"floors_version": 1, "floors": {"clip_score": [1]}}', "damaged floors"),
-        ('{"floors_version": 1, "floors": {"clip_score": [-1, 0]}}', "clip_score is below zero"),
+        (
+            '{"floors_version": 1, "floors": {"clip_score": [-1, 0]}}',
+            "floor of clip_score is .*allowed: 0 or more",
+        ),
+        ('{"floors_version": 1, "floors": {"clip_scor": [1, 0]}}', "did you mean"),
+        ('{"floors_version": 1, "floors": {"clip_score": [NaN, 0]}}', "allowed: 0 or more"),
     ],
 )
 def test_floors_that_are_none_are_named(tmp_path, text, told):

@@ -110,10 +110,15 @@ def test_another_extractor_loses_the_metric_not_the_whole_gate(copied, tmp_path)
 
 def test_a_metric_that_vanished_is_lost_coverage(copied, tmp_path):
     run, baseline = copied
-    lines = {"value": 0.5, "n": 20, "extractor": None, "reason": None}
-    other = edited(
-        baseline, tmp_path, lambda d: d["arms"]["prior"]["metrics"].update({"aesthetic": lines})
-    )
+
+    def add_a_metric(data):
+        arm = data["arms"]["prior"]
+        facts = {"value": 0.5, "n": len(arm["images"]), "extractor": None, "reason": None}
+        arm["metrics"]["aesthetic"] = facts
+        arm["columns"].append("aesthetic")
+        arm["images"] = [[*row, 0.5] for row in arm["images"]]
+
+    other = edited(baseline, tmp_path, add_a_metric)
     assert check(run, other).exit_code() == NOT_COMPARABLE
 
 

@@ -23,8 +23,9 @@ class GateGroup(typer.core.TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the default command's name where none is given."""
-        if args and args[0] == "--against":
-            args = ["against", *args[1:]]
+        place = args.index("--against") if "--against" in args else -1
+        if place >= 0 and args[0] not in self.commands:
+            args = ["against", *args[:place], *args[place + 1 :]]
         elif args and args[0] not in (*self.commands, "-h", "--help"):
             args = ["check", *args]
         return super().parse_args(ctx, args)
@@ -71,9 +72,15 @@ def gate_check(
     Exit 0 pass, 10 regression, 11 inconclusive (--strict), 12 not comparable or coverage lost.
     """
     from dalle2eval.gate.calibrating import read_floors
+    from dalle2eval.gate.decision import refusal
     from dalle2eval.gate.front import check, write_outputs
+    from dalle2eval.records import NotComparable
 
-    decision = check(run, baseline, floors=read_floors(floors) if floors else None)
+    given = read_floors(floors) if floors else None
+    try:
+        decision = check(run, baseline, floors=given)
+    except NotComparable as error:
+        decision = refusal(str(error))
     write_outputs(decision, strict=strict, markdown=markdown, junit=junit, pictures=pictures)
     return _answer(decision, strict=strict, as_json=as_json)
 
@@ -99,11 +106,17 @@ def gate_against(
     """
     from dalle2eval.gate.against import Head, against
     from dalle2eval.gate.calibrating import read_floors
+    from dalle2eval.gate.decision import refusal
     from dalle2eval.gate.front import write_outputs
+    from dalle2eval.records import NotComparable
 
     settings = [part for text in overrides or () for part in ("--set", text)]
     head = Head(suite=suite, options=(*settings, "--device", device, "--quiet"))
-    decision = against(revision, head, out=out, floors=read_floors(floors) if floors else None)
+    given = read_floors(floors) if floors else None
+    try:
+        decision = against(revision, head, out=out, floors=given)
+    except NotComparable as error:
+        decision = refusal(str(error))
     write_outputs(decision, strict=strict, markdown=markdown, junit=junit, pictures=pictures)
     return _answer(decision, strict=strict, as_json=as_json)
 
@@ -115,8 +128,9 @@ def _answer(decision: Decision, *, strict: bool, as_json: bool) -> int:
     if as_json:
         put_json(to_json(decision, strict=strict))
         return code
-    say_table(table_rows(decision), HEAD)
-    say(LEGEND)
+    if decision.rows:
+        say_table(table_rows(decision), HEAD)
+        say(LEGEND)
     for line in remarks(decision):
         say(line)
     say(f"gate: {ANSWERS[code]}")

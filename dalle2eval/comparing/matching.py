@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from dalle2eval.comparing.sides import ArmPair, Side, arms_left_out
 from dalle2eval.records import NotComparable, Prompt, SampleKey
@@ -63,13 +62,6 @@ def match(a: Side, b: Side, pairs: Sequence[ArmPair]) -> Shared:
         _check_sizes(a, b, pair, shared.keys)
     left_out = [line for side in (a, b) for line in _left_out(side, pairs, shared)]
     return Shared(prompts=prompts, seeds=seeds, left_out=tuple(left_out))
-
-
-def yardstick(side: Side) -> Any:
-    """Return what names the reference images of a run; distances to others are other distances."""
-    options = side.run.plan.options
-    real = options.get("reference") or {}
-    return options.get("references_per_prompt"), real.get("content")
 
 
 def _check_same(ours: Prompt, theirs: Prompt) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from dalle2eval.comparing.matching import Shared, yardstick
+from dalle2eval.comparing.matching import Shared
 from dalle2eval.comparing.sides import ArmPair, Side
+from dalle2eval.gate.baseline import yardstick
 from dalle2eval.gate.measured import read_contributions
 from dalle2eval.metrics import METRICS, MetricInfo
 from dalle2eval.records import (
@@ -142,7 +143,7 @@ def _check_judges(a: Evidence, b: Evidence, pair: ArmPair, metric: str) -> None:
     if ours.extractor != theirs.extractor:
         raise NotComparable(f"judged by {ours.extractor} in A, by {theirs.extractor} in B")
     by_reference = METRICS[metric].needs == "features+reference"
-    if by_reference and yardstick(a.side) != yardstick(b.side):
+    if by_reference and yardstick(a.side.run) != yardstick(b.side.run):
         raise NotComparable("held against other reference images")
 
 

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,11 +88,11 @@ def against(
         raise InputError(f'--against {revision}: no such commit in {root}; did you "git fetch" it?')
     folder = Path(out).resolve()
     check_writable(folder, "--out")
-    place = folder / f"base-{commit[:12]}"
-    with _worktree(root, commit) as tree:
-        _run(head, place, tree, runner=runner)
-    now = folder / f"head-{_state(root, folder)[:12]}"
-    _run(head, now, root, runner=runner)
+    place, now = (folder / f"base-{commit[:12]}", folder / f"head-{_state(root, folder)[:12]}")
+    with _terminable():
+        with _worktree(root, commit) as tree:
+            _run(head, place, tree, runner=runner)
+        _run(head, now, root, runner=runner)
     baseline = folder / "baseline.json"
     baseline.unlink(missing_ok=True)  # its floors would be kept
     accept(place, baseline, reason=f"{revision} at {commit[:12]}", floors=floors or {})
@@ -107,10 +109,10 @@ def _state(root: Path, out: Path) -> str:
         others.append(f":(exclude){out.relative_to(root).as_posix()}")
     digest = hashlib.sha256()
     for arguments in (("rev-parse", "HEAD"), ("diff", "--binary", "HEAD")):
-        digest.update((_git(*arguments, cwd=root) or "").encode())
+        digest.update(os.fsencode(_git(*arguments, cwd=root) or ""))
     added = _git("ls-files", "-z", "--others", "--exclude-standard", "--", *others, cwd=root) or ""
     for name in filter(None, added.split("\0")):
-        digest.update(f"{name} {_git('hash-object', '--', name, cwd=root)}".encode())
+        digest.update(os.fsencode(f"{name} {_git('hash-object', '--', name, cwd=root)}"))
     return digest.hexdigest()
 
 
@@ -124,6 +126,23 @@ def _run(head: Head, folder: Path, code: Path, *, runner: Runner) -> None:
         raise InputError(
             f"{folder.name}: `dalle2eval {' '.join(job.arguments)}` failed with exit code {status}"
         )
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM, a cancelled job's, end the run beneath and take the worktree away."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -142,10 +161,11 @@ def _git(*arguments: str, cwd: Path) -> str | None:
     """Return what git printed; None where it failed. No time limit: a checkout may be large."""
     command: Sequence[str] = ("git", "-C", str(cwd), *arguments)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, check=False)
     except OSError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    # Contents and names need not be UTF-8; fsencode gives their bytes back.
+    return os.fsdecode(done.stdout).strip() if done.returncode == 0 else None
 
 
 def _no_repository() -> str:

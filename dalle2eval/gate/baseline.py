@@ -8,15 +8,17 @@ one run would differ.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dalle2eval.gate.measured import ArmMeasured, MetricMeasured
-from dalle2eval.gate.policy import Floor
+from dalle2eval.gate.policy import Floor, floors_from
 from dalle2eval.metrics import METRICS
 from dalle2eval.records import InputError, SampleKey, fingerprint
+from dalle2eval.spelling import nearest
 from dalle2eval.store import write_atomic
 from reports.run_record import RunRecord
 
@@ -51,9 +53,17 @@ def conditions_of(run: RunRecord) -> dict[str, Any]:
         "suite": run.plan.suite,
         "prompts": fingerprint([[p.id, p.text, dict(p.facts or {})] for p in run.plan.prompts]),
         "sizes": sorted({picture.size for picture in run.gallery}),
+        "reference": yardstick(run),
         "machine": {name: machine.get(name) for name in ("cpu", "gpu", "os")},
         "packages": dict(machine.get("packages", {})),
     }
+
+
+def yardstick(run: RunRecord) -> list[Any]:
+    """Return what names the reference images of a run; distances to others are other distances."""
+    options = run.plan.options
+    real = options.get("reference") or {}
+    return [options.get("references_per_prompt"), real.get("content")]
 
 
 def write_baseline(path: Path, baseline: Baseline) -> None:
@@ -80,21 +90,32 @@ def read_baseline(path: Path) -> Baseline:
         raise InputError(
             f'{path}: no baseline; make one with `gate accept RUN --baseline {path} --reason "..."`'
         ) from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise InputError(f"{path}: cannot be read as a baseline (not JSON)") from None
     _check_version(path, data)
     try:
+        if not data["arms"]:
+            raise ValueError("it holds no arm: nothing would be compared")
         return Baseline(
-            accepted=data["accepted"],
-            conditions=data["conditions"],
-            floors={
-                n: Floor(absolute=float(a), relative=float(r))
-                for n, (a, r) in data["floors"].items()
+            accepted=_mapping(data, "accepted"),
+            conditions={
+                **_mapping(data, "conditions"),
+                "packages": _mapping(data["conditions"], "packages"),
             },
+            floors=floors_from(data["floors"]),
             arms={name: _arm_from_json(name, arm) for name, arm in data["arms"].items()},
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: damaged baseline ({type(error).__name__}: {error})") from None
+    except KeyError as error:
+        raise InputError(f"{path}: damaged baseline, lacks {error}") from None
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: damaged baseline, {error}") from None
+
+
+def _mapping(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = data[name]
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} is no object")
+    return found
 
 
 def _check_version(path: Path, data: Any) -> None:
@@ -134,11 +155,47 @@ def _arm_from_json(name: str, data: Mapping[str, Any]) -> ArmMeasured:
             if value is not None:
                 values[column][key] = float(value)
     metrics = {
-        metric: MetricMeasured(name=metric, by_image=values.get(metric, {}), **facts)
+        metric: _metric_from_json(metric, facts, values.get(metric, {}))
         for metric, facts in data["metrics"].items()
-        if metric in METRICS  # a metric that this release dropped gates nothing
     }
+    if not metrics or not keys:
+        raise ValueError(f"arm {name!r} holds no metric or no image: nothing would be compared")
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"arm {name!r} holds an image twice")
     return ArmMeasured(name=name, keys=frozenset(keys), metrics=metrics)
+
+
+def _metric_from_json(
+    name: str, facts: Mapping[str, Any], by_image: Mapping[SampleKey, float]
+) -> MetricMeasured:
+    """Return a metric whose value, n and images agree: an edited one gates nothing, or wrongly."""
+    if name not in METRICS:
+        raise ValueError(f"metric {name!r} is unknown{nearest(name, METRICS)}; accept a new one")
+    value, n = facts["value"], facts["n"]
+    if value is not None and (not isinstance(value, int | float) or not math.isfinite(value)):
+        raise ValueError(f"{name} is {value!r}; allowed: a number, or null with a reason")
+    if not all(map(math.isfinite, by_image.values())):
+        raise ValueError(f"{name} of an image is not finite")
+    metric = MetricMeasured(
+        name=name,
+        value=value,
+        n=n,
+        extractor=facts["extractor"],
+        reason=facts["reason"],
+        by_image=by_image,
+    )
+    if value is None:
+        if by_image or not metric.reason:
+            raise ValueError(f"{name} has images, or no reason, and no value; it was edited")
+    elif not metric.over_set and (len(by_image) != n or not _mean_is(by_image, value)):
+        raise ValueError(f"{name} is {value:g} of {n}, its images say otherwise; it was edited")
+    return metric
+
+
+def _mean_is(by_image: Mapping[SampleKey, float], value: float) -> bool:
+    """Say whether the mean of rounded scores is the value, which was not rounded."""
+    mean, size = sum(by_image.values()) / len(by_image), max(map(abs, by_image.values()))
+    return abs(mean - value) <= size * 10.0 ** (1 - DIGITS)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -15,7 +15,7 @@ from typing import Any
 from dalle2eval.gate.baseline import conditions_of
 from dalle2eval.gate.calibration import AlarmRate, Calibration, by_rank, calibrated
 from dalle2eval.gate.measured import measured_arms
-from dalle2eval.gate.policy import Floor
+from dalle2eval.gate.policy import Floor, floors_from
 from dalle2eval.records import InputError
 from dalle2eval.store import write_atomic
 from reports.reading import read_run
@@ -92,23 +92,15 @@ def read_floors(path: Path) -> dict[str, Floor]:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path}: no floors; `gate calibrate --out {path}` makes them") from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise InputError(f"{path}: cannot be read as floors (not JSON)") from None
     version = data.get("floors_version") if isinstance(data, Mapping) else None
     if version != FLOORS_VERSION:
         raise InputError(f"{path}: floors_version {version!r}; this release reads {FLOORS_VERSION}")
     try:
-        floors = {n: Floor(absolute=float(a), relative=float(r)) for n, (a, r) in _rows(data)}
+        return floors_from(data["floors"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: damaged floors ({type(error).__name__}: {error})") from None
-    wrong = [n for n, f in floors.items() if not (f.absolute >= 0 and f.relative >= 0)]
-    if wrong:
-        raise InputError(f"{path}: the floor of {wrong[0]} is below zero")
-    return floors
-
-
-def _rows(data: Mapping[str, Any]) -> Any:
-    return data["floors"].items()
+        raise InputError(f"{path}: damaged floors ({error})") from None
 
 
 def _rate(rate: AlarmRate) -> dict[str, Any]:

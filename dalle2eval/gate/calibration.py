@@ -51,7 +51,8 @@ class Calibration:
 
     Attributes:
         before: with the floors in force; ``after``: with those found, on the very same pairs.
-        floors: by metric; ``absolute`` is what A/A pairs differ by, ``relative`` the policy's own.
+        floors: by metric; ``absolute`` is what A/A pairs differ by, but never below the policy's (a
+            handful of repeats may not move at all); ``relative`` is the policy's own.
         by_metric: alarms of each gating metric before, over all arms and pairs.
     """
 
@@ -116,12 +117,12 @@ def _floors(gates: Sequence[Sequence[GateRow]]) -> dict[str, Floor]:
         for row in rows:
             if row.gating and row.degradation is not None:
                 moved.setdefault(row.metric, []).append(abs(row.degradation))
-    return {
-        metric: replace(
-            floor_for(METRICS[metric]), absolute=float(f"{np.quantile(values, QUANTILE):.3g}")
-        )
-        for metric, values in sorted(moved.items())
-    }
+    found = {}
+    for metric, values in sorted(moved.items()):
+        policy = floor_for(METRICS[metric])
+        seen = float(f"{np.quantile(values, QUANTILE):.3g}")
+        found[metric] = replace(policy, absolute=max(seen, policy.absolute))
+    return found
 
 
 def _by_rank(arm: ArmMeasured) -> ArmMeasured:

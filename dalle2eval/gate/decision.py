@@ -20,7 +20,12 @@ from dalle2eval.records import NotComparable
 from reports.run_record import RunRecord
 
 PASS, REGRESSION, INCONCLUSIVE, NOT_COMPARABLE = 0, 10, 11, 12
-MUST_AGREE = {"suite": "suite", "prompts": "prompts", "sizes": "picture sizes"}
+MUST_AGREE = {
+    "suite": "suite",
+    "prompts": "prompts",
+    "sizes": "picture sizes",
+    "reference": "reference images",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,7 @@ class Decision:
         cautions: what differs without making the comparison void, such as another machine.
         accepted: who accepted the baseline, when and why.
         changed: the images that changed most, the most first.
+        refused: why nothing was compared; None where it was.
     """
 
     rows: tuple[GateRow, ...]
@@ -40,16 +46,22 @@ class Decision:
     cautions: tuple[str, ...]
     accepted: Mapping[str, Any]
     changed: tuple[ChangedImage, ...] = ()
+    refused: str | None = None
 
     def exit_code(self, *, strict: bool = False) -> int:
         """Return 12, 10, 11 (strict only) or 0, the gravest first."""
         gating = [row.verdict for row in self.rows if row.gating]
         faults = {wire.fault for wire in self.tripped}
-        if "not comparable" in gating or faults & set(LOST):
+        if self.refused or "not comparable" in gating or faults & set(LOST):
             return NOT_COMPARABLE
         if "regression" in gating or faults:
             return REGRESSION
         return INCONCLUSIVE if strict and "inconclusive" in gating else PASS
+
+
+def refusal(reason: str) -> Decision:
+    """Return the decision about another experiment: CI reads an answer all the same."""
+    return Decision(rows=(), tripped=(), cautions=(), accepted={}, refused=reason)
 
 
 def decide(run: RunRecord, baseline: Baseline) -> Decision:

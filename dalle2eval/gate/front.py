@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from dalle2eval.records import InputError
 from dalle2eval.store import write_atomic
 from reports.reading import read_run
 from reports.run_record import RunRecord
+
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 def check(
@@ -89,22 +92,27 @@ def write_outputs(
     """
     comment = to_markdown(decision, strict=strict, pictures=pictures)
     if markdown is not None:
-        write_atomic(markdown, comment.encode())
+        write_atomic(markdown, comment.encode("utf-8", "replace"))
     if junit is not None:
         write_atomic(junit, to_junit(decision, strict=strict).encode())
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
-        with Path(summary).open("a", encoding="utf-8") as file:
+        with Path(summary).open("a", encoding="utf-8", errors="replace") as file:
             file.write(comment)
 
 
 def _provenance(record: RunRecord) -> dict[str, Any]:
     """Return who accepts and the commit that the run was made from; its date makes bytes stable."""
-    made = record.environment.get("git") or {}
+    made = record.environment.get("git")
+    made = made if isinstance(made, dict) else {}
     commit = made.get("commit")
+    # A folder is anyone's: what is no commit would be an option of git, "--output=FILE" for one.
+    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+        commit = None
+    show = ("git", "show", "-s", "--format=%cs", "--end-of-options")
     return {
         "by": command_output("git", "config", "user.name") or None,
         "commit": commit,
-        "dirty": made.get("dirty"),
-        "date": command_output("git", "show", "-s", "--format=%cs", commit) if commit else None,
+        "dirty": made.get("dirty") is True if commit else None,
+        "date": command_output(*show, commit) if commit else None,
     }

@@ -30,7 +30,9 @@ ANSWERS = {
     INCONCLUSIVE: "inconclusive",
     NOT_COMPARABLE: "not comparable",
 }
+WIRES_SHOWN = 20  # broken pictures named one by one; the answer as JSON has all
 PROMPT_SHOWN = 160  # characters of a prompt in the comment
+_XML = ((0x20, 0xD7FF), (0xE000, 0xFFFD), (0x10000, 0x10FFFF))  # no control, no lone surrogate
 MARKDOWN_LIMIT = 60_000  # bytes: what a pull-request comment may hold
 
 
@@ -42,7 +44,10 @@ def table_rows(decision: Decision) -> list[tuple[str, ...]]:
 
 def remarks(decision: Decision) -> list[str]:
     """Return what stands below the table, one line each."""
-    lines = [wire.text for wire in decision.tripped]
+    lines = [decision.refused] if decision.refused else []
+    lines += [wire.text for wire in decision.tripped[:WIRES_SHOWN]]
+    if len(decision.tripped) > WIRES_SHOWN:
+        lines.append(f"{len(decision.tripped) - WIRES_SHOWN} more broken pictures: gate --json")
     lines += [f"{r.arm} {r.metric}: {r.reason}" for r in decision.rows if r.reason]
     for row in decision.rows:
         if row.verdict == "inconclusive" and row.gating and row.detectable is not None:
@@ -50,7 +55,7 @@ def remarks(decision: Decision) -> list[str]:
             if row.prompts_needed is not None:
                 line += f"; the margin {_short(row.margin)} needs {row.prompts_needed} prompts"
             lines.append(line)
-    return [*lines, *decision.cautions]
+    return [_flat(line) for line in (*lines, *decision.cautions)]
 
 
 def to_json(decision: Decision, *, strict: bool) -> dict[str, Any]:
@@ -58,6 +63,7 @@ def to_json(decision: Decision, *, strict: bool) -> dict[str, Any]:
     code = decision.exit_code(strict=strict)
     return {
         "answer": ANSWERS[code],
+        "refused": decision.refused,
         "exit_code": code,
         "rows": [asdict(row) for row in decision.rows],
         "tripped": [{**asdict(wire), "text": wire.text} for wire in decision.tripped],
@@ -86,10 +92,12 @@ def to_markdown(decision: Decision, *, strict: bool, pictures: str | None = None
             named by their path (a comment cannot carry them).
     """
     answer = ANSWERS[decision.exit_code(strict=strict)]
-    lines = [f"## Sample quality: {answer}", "", _accepted(decision), ""]
-    lines += ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
-    lines += ["| " + " | ".join(map(_markdown, row)) + " |" for row in table_rows(decision)]
-    lines += ["", f"`{LEGEND}`", ""]
+    lines = [f"## Sample quality: {answer}", ""]
+    if decision.rows:
+        lines += [_accepted(decision), ""]
+        lines += ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+        lines += ["| " + " | ".join(map(_markdown, row)) + " |" for row in table_rows(decision)]
+        lines += ["", f"`{LEGEND}`", ""]
     lines += [f"- {_markdown(line)}" for line in remarks(decision)]
     return _cut([*lines, *_changed(decision, pictures)])
 
@@ -123,11 +131,14 @@ def _picture(path: str | None, pictures: str | None) -> str:
 def to_junit(decision: Decision, *, strict: bool) -> str:
     """Return JUnit XML: a test case for every gating metric, one for the pictures."""
     suite = ET.Element("testsuite", name="dalle2eval gate")
+    if decision.refused:
+        case = ET.SubElement(suite, "testcase", classname="gate", name="same experiment")
+        _fail(case, decision.refused)
     pictures = ET.SubElement(suite, "testcase", classname="gate", name="tripwires")
     if decision.tripped:
         _fail(pictures, "; ".join(wire.text for wire in decision.tripped[:20]))
     for row in decision.rows:
-        case = ET.SubElement(suite, "testcase", classname=f"gate.{row.arm}", name=row.metric)
+        case = ET.SubElement(suite, "testcase", classname=_xml(f"gate.{row.arm}"), name=row.metric)
         text = row.reason or row_text(row)
         if not row.gating or (row.verdict == "inconclusive" and not strict):
             ET.SubElement(case, "skipped", message=_xml(f"{row.verdict}: {text}"))
@@ -146,7 +157,12 @@ def _fail(case: ET.Element, message: str) -> None:
 
 def _xml(text: str) -> str:
     """Drop what XML 1.0 cannot hold."""
-    return "".join(c for c in text if c in "\t\n" or ord(c) >= 32)  # noqa: PLR2004
+    return "".join(c for c in text if c in "\t\n" or _is_xml(ord(c)))
+
+
+def _is_xml(code: int) -> bool:
+    """Say whether a character is one of XML 1.0 (section 2.2)."""
+    return any(first <= code <= last for first, last in _XML)
 
 
 def _cells(row: GateRow) -> tuple[str, ...]:
@@ -159,7 +175,7 @@ def _cells(row: GateRow) -> tuple[str, ...]:
 
 
 def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+    return "" if value is None else f"{value + 0.0:.3g}"  # + 0.0: no "-0"
 
 
 def _accepted(decision: Decision) -> str:
@@ -170,20 +186,27 @@ def _accepted(decision: Decision) -> str:
 
 def _markdown(text: str) -> str:
     """Escape what Markdown or HTML would act on; a name may hold anything."""
-    flat = " ".join(text.split())
-    escaped = html.escape(flat, quote=False)
-    for character in "\\`*_[]|~":
+    escaped = html.escape(_flat(text), quote=False)
+    for character in "\\`*_[]|~#$":
         escaped = escaped.replace(character, "\\" + character)
-    return escaped.replace("@", "@\u200b")  # mentions nobody
+    for live in ("@", "://", "www."):  # mentions nobody, links nowhere
+        escaped = escaped.replace(live, live[0] + "\u200b" + live[1:])
+    return escaped
+
+
+def _flat(text: str) -> str:
+    """Return a text on one line without control characters: a terminal or a log acts on them."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 
 def _cut(lines: list[str]) -> str:
-    kept, size = [], 0
+    kept: list[str] = []
+    size = 0
     for line in lines:
         size += len(line.encode()) + 1
         if size > MARKDOWN_LIMIT - 200:
-            kept.append("")
-            kept.append(f"{len(lines) - len(kept) + 1} more lines are left out; see gate.json.")
+            left = len(lines) - len(kept)
+            kept += ["", f"{left} more lines are left out: gate --json has all."]
             break
         kept.append(line)
     return "\n".join(kept) + "\n"

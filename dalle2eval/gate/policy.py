@@ -7,9 +7,13 @@ noise nobody has measured yet; `gate calibrate` replaces them by what this machi
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from dalle2eval.metrics import MetricInfo
+from dalle2eval.metrics import METRICS, MetricInfo
+from dalle2eval.spelling import nearest
 
 # Shown, never gating: each repeats another metric's question with more noise.
 INFORMATIONAL = ("kid_", "cmmd_", "precision_", "recall_", "density_", "coverage_", "text.cer")
@@ -43,6 +47,23 @@ def floor_for(metric: MetricInfo) -> Floor:
     if metric.name == "clip_score":
         return CLIP_SCORE_FLOOR
     return DEFAULT_FLOORS.get(metric.estimator, DISTANCE_FLOOR)
+
+
+def floors_from(rows: Mapping[str, Any]) -> dict[str, Floor]:
+    """Return the floors of a file, ``{metric: [absolute, relative]}``.
+
+    Raises:
+        ValueError: a metric is unknown (near ones are named), or a floor is not 0 or more.
+    """
+    floors = {}
+    for name, (absolute, relative) in rows.items():
+        if name not in METRICS:
+            raise ValueError(f"floor of the metric {name!r}{nearest(name, METRICS)}")
+        ends = float(absolute), float(relative)
+        if not all(math.isfinite(end) and end >= 0 for end in ends):
+            raise ValueError(f"the floor of {name} is {list(ends)}; allowed: 0 or more")
+        floors[name] = Floor(absolute=ends[0], relative=ends[1])
+    return floors
 
 
 def gates(metric: MetricInfo) -> bool:

@@ -20,6 +20,7 @@ from reports.run_record import Picture, RunRecord
 
 Fault = Literal["missing", "size", "constant", "saturated", "identical seeds"]
 LOST: tuple[Fault, ...] = ("missing", "size")  # coverage is lost; the others are regressions
+SHOWCASE = "showcase"  # the tag of prompts that are drawn for the eye, with one seed
 SATURATED_SHARE = 0.98  # of values at 0 or 255; a word in white on black reaches 0.93
 
 
@@ -40,7 +41,7 @@ class Tripped:
 
 def tripped(run: RunRecord) -> list[Tripped]:
     """Return every broken picture of a run, in the order of its gallery."""
-    found: list[Tripped] = []
+    found = _not_listed(run)
     seen: dict[tuple[str, str, int], dict[bytes, SampleKey]] = defaultdict(dict)
     for picture in run.gallery:
         pixels = _read(run.folder / picture.path)
@@ -52,6 +53,21 @@ def tripped(run: RunRecord) -> list[Tripped]:
         if fault is not None:
             found.append(Tripped(fault=fault, arm=picture.arm, key=picture.key, path=picture.path))
     return found
+
+
+def _not_listed(run: RunRecord) -> list[Tripped]:
+    """Return the pictures that were asked of an arm that draws, and that its gallery lacks."""
+    listed = {(picture.arm, picture.key) for picture in run.gallery}
+    counts = run.counts
+    drawing = [a.name for a in run.arms if a.name in counts and counts[a.name].asked]
+    return [
+        Tripped(fault="missing", arm=arm, key=key, path="")
+        for arm in drawing
+        for prompt in run.plan.prompts
+        if SHOWCASE not in prompt.tags
+        for seed in run.plan.seeds
+        if (arm, key := SampleKey(prompt_id=prompt.id, seed=seed)) not in listed
+    ]
 
 
 def _read(path: Path) -> NDArray[np.uint8] | None:

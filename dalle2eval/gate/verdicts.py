@@ -4,7 +4,8 @@ Degradation is baseline against current in the metric's good direction, positive
 its paired 95% interval [low, high] over prompts and Holm's correction over all gating metrics:
 
     regression     low > 0, significant after Holm, and above the absolute and the relative floor
-    pass           high < margin: a degradation as large as the margin is ruled out
+    pass           high < margin: a degradation as large as the margin is ruled out; or every image
+                   has the numbers that it had, which is to say that it is the same picture
     inconclusive   neither; the row says what this n can find and how many prompts would decide
 
 Anything that is not the same experiment (prompts, seeds, extractor, size, a lost metric or image)
@@ -34,6 +35,7 @@ from dalle2eval.statistics.contributions import Measured
 
 Verdict = Literal["regression", "pass", "improved", "inconclusive", "not comparable"]
 SIGNIFICANCE = 0.05
+ROUNDED = 1e-5  # of the largest value: a baseline keeps six digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +84,35 @@ def judge_arm(
             f"arm {current.name}: {len(odd)} images stand on one side only, "
             f"first {key.prompt_id!r} seed {key.seed} in the {side}"
         )
-    return [
+    rows = [
         _judge_metric(metric, current, floors.get(name) or floor_for(metric.info))
         for name, metric in baseline.metrics.items()
     ]
+    if not unchanged(baseline, current):
+        return rows
+    return [replace(row, verdict="pass", low=row.degradation, high=row.degradation)
+            if row.degradation is not None else row for row in rows]  # fmt: skip
+
+
+def unchanged(baseline: ArmMeasured, current: ArmMeasured) -> bool:
+    """Say whether the pictures are those of the baseline, as far as what was measured can tell.
+
+    Every image's every number is equal, and one of them at least is no pass or fail: outcomes that
+    happen to be equal do not prove that nothing changed, equal CLIP scores of all images do.
+    """
+    known = [metric for metric in baseline.metrics.values() if metric.by_image]
+    return any(metric.info.estimator != "proportion" for metric in known) and all(
+        _equal(metric, current.metrics.get(metric.name)) for metric in known
+    )
+
+
+def _equal(base: MetricMeasured, current: MetricMeasured | None) -> bool:
+    if current is None or current.extractor != base.extractor:
+        return False
+    if current.by_image.keys() != base.by_image.keys():
+        return False
+    size = max(map(abs, base.by_image.values()))
+    return all(abs(v - current.by_image[k]) <= ROUNDED * size for k, v in base.by_image.items())
 
 
 def corrected(rows: Sequence[GateRow]) -> list[GateRow]:
