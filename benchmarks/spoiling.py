@@ -86,7 +86,11 @@ def shake(network: Any) -> None:
 def conditions(counted: frozenset[str]) -> tuple[Condition, ...]:
     """Return what is planted; ``counted`` are the texts of the prompt class that is ignored."""
     return (
-        Condition(name="guidance-1", what="guidance 3 to 1", overrides=("model.guidance_scale=1",)),
+        Condition(
+            name="guidance-1",
+            what="guidance 2 (the default) to 1",
+            overrides=("model.guidance_scale=1",),
+        ),
         Condition(name="steps-2", what="2 decoder steps", overrides=("model.decoder_steps=2",)),
         Condition(name="prior-eps", what="the eps prior", overrides=("model.prior=eps",)),
         Condition(name="weight-noise", what="2% noise on decoder weights", network=shake),

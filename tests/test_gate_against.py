@@ -124,9 +124,7 @@ def test_outside_of_git_there_is_nothing_to_run_against(tmp_path):
         against("HEAD", Head(suite="gate"), out=tmp_path / "out", repository=tmp_path)
 
 
-def test_names_and_contents_that_are_no_utf8_are_code_like_any_other(
-    repository, finished, tmp_path
-):
+def test_names_and_contents_that_are_no_utf8_are_code_too(repository, finished, tmp_path):
     """The state was read after the base's run, and died on a Latin-1 file."""
     (repository / "model.py").write_bytes(b"caf\xe9")
     (repository / os.fsdecode(b"caf\xe9.txt")).write_bytes(b"\xe9")
