@@ -144,8 +144,9 @@ def _covariance(rows: Rows, mean: Floats) -> Floats:
         centred = np.subtract(block, mean, out=buffer[: len(block)])
         sums = blas.dsyrk(1.0, centred.T, beta=1.0, c=sums, overwrite_c=True)
     sums /= n - 1
-    upper = np.triu(sums, 1)
-    return np.asarray(upper + upper.T + np.diag(sums.diagonal()))
+    whole = sums + sums.T  # below the diagonal the product left zeros
+    whole[np.diag_indices(d)] = sums.diagonal()
+    return np.asarray(whole)
 
 
 def _root_trace(s1: Floats, s2: Floats) -> float | None:
