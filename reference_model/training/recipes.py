@@ -128,7 +128,7 @@ SCENES: dict[str, StageRecipe] = {
             part="upsampler-256",
             stream=4,
             seed=5,
-            loop=LoopConfig(steps=2000, batch_size=32),
+            loop=LoopConfig(steps=3000, batch_size=32, matrix_learning_rate=3e-3),
         ),
         StageRecipe(
             part="upsampler-1024",
