@@ -149,7 +149,7 @@ def _within(metric: MetricInfo, found: Estimate, num_prompts: int) -> Estimate:
     assert found.high is not None
     bounds = metric.bounds(found.n)
     whole = clipped(Interval(found.value, found.value), bounds).low  # rounding may leave the range
-    interval, found = Interval(found.low, found.high), replace(found, value=whole)
+    interval, method = Interval(found.low, found.high), found.method
     if interval.high - interval.low <= ROUNDING * _scale(whole, bounds):
         if num_prompts < FEW_PROMPTS:
             why = (
@@ -157,9 +157,9 @@ def _within(metric: MetricInfo, found: Estimate, num_prompts: int) -> Estimate:
             )
             return replace(found, value=None, low=None, high=None, method="none", reason=why)
         interval = equal_prompts_interval(whole, num_prompts, bounds)
-        found = replace(found, method="equal-prompts")
+        method = "equal-prompts"
     interval = clipped(interval, bounds)
-    return replace(found, low=interval.low, high=interval.high)
+    return replace(found, value=whole, low=interval.low, high=interval.high, method=method)
 
 
 def _unknown_from(found: Estimate, reason: str) -> Estimate:
