@@ -409,3 +409,13 @@ def test_a_dozen_prompts_bend_no_interval():
         estimate = estimate_features(found, KID, reference=reference)
         straight = estimate.high - estimate.value == pytest.approx(half, rel=1e-9)
         assert straight == (num_prompts < BENT_GROUPS), num_prompts
+
+
+def test_kid_far_from_the_origin_is_kid(world):
+    """The estimate took products of uncentred rows: at 1e6 it said -7.8e22."""
+    draw, reference = world
+    x, y = draw(60) + 1e6, reference.values + 1e6
+    found = estimate_features(features(x), KID, reference=features(y))
+    assert found.value == pytest.approx(kernel_distance(x, y), rel=1e-9)
+    near = estimate_features(features(x - 1e6), KID, reference=reference)
+    assert near.value == pytest.approx(kernel_distance(x - 1e6, reference.values), rel=1e-9)
