@@ -8,15 +8,14 @@ distances use the same one, and the variance of their difference knows it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dalle2eval.metrics.arrays import Floats
-from dalle2eval.metrics.kernel import Kernel, cross_means, cubic_kernel, kernel_means
+from dalle2eval.metrics.kernel import Kernel, cross_means, cubic_kernel
 from dalle2eval.records import NotComparable
+from dalle2eval.statistics.distance_influence import kernel_influence
 from dalle2eval.statistics.estimators import ONE_PROMPT
 from dalle2eval.statistics.features import Features, require_one_extractor
-from dalle2eval.statistics.influence import group_codes
+from dalle2eval.statistics.influence import group_codes, standard_error
 from dalle2eval.statistics.intervals import Interval, as_clusters, t_interval
 from dalle2eval.statistics.paired import t_test
 
@@ -40,11 +39,11 @@ def relative_mmd(
 ) -> RelativeDistance:
     """Return MMD²₁ - MMD²₂ with interval and p-value, its error s from the three samples.
 
-    The difference is linear in each sample to first order: its variance is that of the means of
-    2 (k̄₁₁ - k̄₁ᵣ) over the first, the same over the second, and of 2 (k̄ᵣ₁ - k̄ᵣ₂) over the reference.
-    Images of one prompt are added up first, for they are not independent: counted one by one, equal
-    models were told apart in 15% of runs with 4 images a prompt. t has one degree of freedom less
-    than the fewest prompts of a sample.
+    The difference is linear in each sample to first order: s² adds up the squared errors of both
+    distances (`kernel_influence`) and that of the mean of 2 (k̄ᵣ₁ - k̄ᵣ₂) over the reference. Images
+    of one prompt are not independent and count as one draw; taken one by one, equal models were
+    told apart in 15% of runs with 4 images a prompt. t has one degree of freedom less than the
+    fewest prompts of a sample.
 
     Args:
         first: n images of one model, independent of the second's.
@@ -60,21 +59,19 @@ def relative_mmd(
     n, m = len(first.keys), len(reference.keys)
     if len(second.keys) != n:
         raise NotComparable(f"{n} images cannot be compared with {len(second.keys)}")
-    for features in (first, second, reference):
-        if len(set(features.prompts)) < 2:  # noqa: PLR2004
+    for each in (first, second, reference):
+        if len(set(each.prompts)) < 2:  # noqa: PLR2004
             raise NotComparable(ONE_PROMPT)
-    ours = kernel_means(first.values, reference.values, kernel)
-    theirs = kernel_means(second.values, reference.values, kernel)
-    difference = ours.squared_distance - theirs.squared_distance
-    to_first = cross_means(reference.values, first.values, kernel)
-    to_second = cross_means(reference.values, second.values, kernel)
-    parts = [
-        (ours.within - ours.across, first),
-        (theirs.within - theirs.across, second),
-        (to_first - to_second, reference),
-    ]
-    error = 2.0 * math.sqrt(sum(_variance_of_mean(values, of.prompts) for values, of in parts))
-    num_prompts = min(len(set(of.prompts)) for _, of in parts)
+    ours, theirs = (
+        kernel_influence(each.values, reference.values, group_codes(each.prompts), kernel)
+        for each in (first, second)
+    )
+    difference = ours.value - theirs.value
+    of_reference = cross_means(reference.values, first.values, kernel)
+    of_reference -= cross_means(reference.values, second.values, kernel)
+    shared = as_clusters(of_reference, group_codes(reference.prompts)).standard_error
+    error = math.hypot(standard_error(ours), standard_error(theirs), 2.0 * shared)
+    num_prompts = min(len(set(of.prompts)) for of in (first, second, reference))
     interval, p_value = _judged(difference, error, num_prompts)
     return RelativeDistance(
         difference=difference,
@@ -83,11 +80,6 @@ def relative_mmd(
         n=n,
         m=m,
     )
-
-
-def _variance_of_mean(values: Floats, prompts: Sequence[str]) -> float:
-    """Return the squared standard error of the mean of values [n], clustered by prompt."""
-    return as_clusters(values, group_codes(prompts)).standard_error ** 2
 
 
 def _judged(difference: float, error: float, num_prompts: int) -> tuple[Interval, float]:
