@@ -54,14 +54,7 @@ def relative_mmd(
     Raises:
         NotComparable: the extractors or the numbers of images differ, or a sample has one prompt.
     """
-    require_one_extractor(first, second)
-    require_one_extractor(first, reference)
-    n, m = len(first.keys), len(reference.keys)
-    if len(second.keys) != n:
-        raise NotComparable(f"{n} images cannot be compared with {len(second.keys)}")
-    for each in (first, second, reference):
-        if len(set(each.prompts)) < 2:  # noqa: PLR2004
-            raise NotComparable(ONE_PROMPT)
+    _require_comparable(first, second, reference)
     ours, theirs = (
         kernel_influence(each.values, reference.values, group_codes(each.prompts), kernel)
         for each in (first, second)
@@ -77,9 +70,20 @@ def relative_mmd(
         difference=difference,
         interval=interval,
         p_value=p_value,
-        n=n,
-        m=m,
+        n=len(first.keys),
+        m=len(reference.keys),
     )
+
+
+def _require_comparable(first: Features, second: Features, reference: Features) -> None:
+    require_one_extractor(first, second)
+    require_one_extractor(first, reference)
+    n = len(first.keys)
+    if len(second.keys) != n:
+        raise NotComparable(f"{n} images cannot be compared with {len(second.keys)}")
+    for each in (first, second, reference):
+        if len(set(each.prompts)) < 2:  # noqa: PLR2004
+            raise NotComparable(ONE_PROMPT)
 
 
 def _judged(difference: float, error: float, num_prompts: int) -> tuple[Interval, float]:
