@@ -102,13 +102,18 @@ def memorised_scores(
 ) -> tuple[Score, ...]:
     """Return 1 for each image that is closer to the training set than 99% of fresh real images.
 
+    Unscored where the fresh pictures are too few, or some of them were trained on.
+
     Args:
         metric: its name, such as ``memorised_scenes``.
         generated: features of the arm's images.
         training: features [m, d] of pictures that the model was trained on.
         fresh: features [h, d] of pictures from the same source that it was not trained on.
     """
-    return _scored(generated.keys, metric, memorised(generated.values, training, fresh))
+    try:
+        return _scored(generated.keys, metric, memorised(generated.values, training, fresh))
+    except InputError as error:
+        return unscored(generated.keys, metric, str(error))
 
 
 def unscored(keys: Sequence[SampleKey], metric: str, reason: str) -> tuple[Score, ...]:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SCHEMA_VERSION = 1
+ROUNDING = 1e-9  # by this part of its ends a value may lie outside its interval
 ALL = "all"  # the slice that holds every prompt
 
 
@@ -158,6 +159,11 @@ class Estimate:
             )
         if not self.low <= self.high:
             raise ValueError(f"estimate {self.metric}: low {self.low} is above high {self.high}")
+        rounding = ROUNDING * max(abs(self.low), abs(self.high))
+        if not self.low - rounding <= self.value <= self.high + rounding:
+            raise ValueError(
+                f"estimate {self.metric}: {self.value} lies outside [{self.low}, {self.high}]"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from dalle2eval import metrics
 from dalle2eval.metrics import Moments
-from dalle2eval.metrics.arrays import Floats
+from dalle2eval.metrics.arrays import LARGEST, Floats, as_features
 from dalle2eval.records import InputError
 
 
@@ -51,8 +51,15 @@ class FrechetDistance(Metric):
         self.add_state("products", torch.zeros(d, d, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, features: Tensor) -> None:
-        """Add features [n, d] of generated images."""
-        centred = features.detach().double() - self.origin
+        """Add features [n, d] of generated images.
+
+        Raises:
+            InputError: a row is not finite, or too large; sums would hide it.
+        """
+        rows = features.detach().double()
+        if not bool((rows.abs() <= LARGEST).all()):  # NaN is not below anything
+            as_features(_as_numpy(rows), "generated")  # says which row
+        centred = rows - self.origin
         self.count += len(centred)
         self.total += centred.sum(dim=0)
         self.products += centred.T @ centred

@@ -149,9 +149,9 @@ def real_extractor(device: str) -> Extractor:
         MissingWeightsError: neither is here.
     """
     from dalle2eval.features.networks import effnet, inception
-    from dalle2eval.features.weight_files import is_here
+    from dalle2eval.features.weight_files import find
 
-    return inception(device) if is_here("inception") else effnet(device)
+    return inception(device) if find("inception") else effnet(device)
 
 
 def open_data(place: str, *, seed: int = 0) -> Data:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from dalle2eval.features import weight_files
 from dalle2eval.features.choosing import open_extractors
+from dalle2eval.features.facts import extractor_facts
+from dalle2eval.features.open_clip_extractor import add_clip
 from dalle2eval.features.weight_files import (
     PUBLISHED,
     MissingWeightsError,
     WeightFile,
     add,
+    check_kind,
     find,
     require,
 )
@@ -93,8 +98,45 @@ def test_hashes_are_whole_and_the_named_one_begins_as_its_name_says():
         ("clip:", "expected clip:MODEL/TAG"),
         ("clip:ViT-B-32", "expected clip:MODEL/TAG"),
         ("clip:ViT-B-32=missing.pt", "missing.pt: cannot be read"),
+        ("clip", 'no extractor "clip"; a CLIP is named with its weights, such as clip:ViT-B-32'),
+        ("clip:/nosuchfolder", '"clip:/nosuchfolder": no such folder'),
+        ("clip:./no/such", "no such folder"),
     ],
 )
 def test_a_wrong_name_of_an_extractor_is_answered(name, message):
     with pytest.raises(InputError, match=message):
         open_extractors([name], device="cpu", open_judge=lambda: None)
+
+
+def test_a_cut_file_of_the_right_name_is_not_called_here(tmp_path, published):
+    """`list features` said "(here)" for five bytes."""
+    place = tmp_path / "weights" / "inception" / "inception.pt"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"12345")
+    found = extractor_facts()["inception"]
+    assert not found["ready"]
+    assert "weights not here" in found["summary"]
+    place.write_bytes(published)
+    assert extractor_facts()["inception"]["ready"]
+
+
+@pytest.mark.parametrize("name", ["junk.pt", "junk.safetensors", "empty.bin", "cut.pth"])
+def test_junk_is_no_weights_of_a_clip(tmp_path, name):
+    """It was taken, and `score` noticed after all images had been looked at."""
+    pytest.importorskip("open_clip")
+    content = {"empty.bin": b"", "cut.pth": b"PK\x03\x04 and no more"}.get(name, b"junk" * 50)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{name}: cut, or no file of weights; allowed: .safeten"):
+        add_clip("clip:ViT-B-32/openai", tmp_path / name)
+    assert not (tmp_path / "weights" / "clip").exists()
+    with pytest.raises(InputError, match="no file of weights"):
+        open_extractors([f"clip:ViT-B-32={tmp_path / name}"], device="cpu", open_judge=lambda: None)
+
+
+def test_files_of_weights_pass_by_their_header(tmp_path):
+    torch = pytest.importorskip("torch")
+    save_file({"w": np.ones(3)}, tmp_path / "a.safetensors")
+    torch.save({"w": torch.ones(3)}, tmp_path / "a.pt")
+    torch.save({"w": torch.ones(3)}, tmp_path / "old.bin", _use_new_zipfile_serialization=False)
+    for name in ("a.safetensors", "a.pt", "old.bin"):
+        check_kind(tmp_path / name)

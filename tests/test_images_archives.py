@@ -184,3 +184,24 @@ def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(InputError, match="holds no PNG"):
         open_collection(tmp_path)
+
+
+@pytest.mark.parametrize("inner", ["last.zip", "last.npz"])
+@pytest.mark.parametrize("name", ["images.tar", "images.bin"])
+def test_a_tar_that_ends_with_a_zip_is_read_as_the_tar(tmp_path, inner, name):
+    """A zip is known by its end: other images were scored silently."""
+    other = _zip(tmp_path, {"other.png": encoded(picture(9), "png")}).read_bytes()
+    collection = open_collection(_tar(tmp_path, {**_contents(), inner: other}, name))
+    assert collection.names == NAMES
+    assert collection.num_others == 1
+
+
+def test_a_zip_is_known_by_its_content_whatever_its_name(tmp_path):
+    wrong = _zip(tmp_path).rename(tmp_path / "images.tar")
+    assert open_collection(wrong).names == NAMES
+    behind = tmp_path / "program.zip"
+    behind.write_bytes(b"#!/bin/sh\n" * 80 + wrong.read_bytes())
+    assert open_collection(behind).names == NAMES
+    (tmp_path / "no.tar").write_bytes(b"x" * 2000)
+    with pytest.raises(InputError, match="damaged tar"):
+        open_collection(tmp_path / "no.tar")

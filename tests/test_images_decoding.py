@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from zlib import compress, crc32
 
 import numpy as np
 import pytest
@@ -129,3 +130,26 @@ def test_an_animation_is_refused_because_nobody_said_which_frame():
 
 def test_the_limit_of_pixels_is_what_the_messages_say():
     assert MAX_PIXELS == 67_108_864
+
+
+def deep_png(pixels, transparent):
+    """Return a PNG of 16 bits a channel, [h, w] or [h, w, 3], with one transparent colour."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", crc32(name + data))
+
+    height, width = pixels.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, 16, 0 if pixels.ndim == 2 else 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    seen = np.atleast_1d(transparent).astype(">u2").tobytes()
+    parts = ((b"IHDR", header), (b"tRNS", seen), (b"IDAT", compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def test_one_transparent_colour_of_16_bits_shows_white():
+    """Grey lost it when its high bytes were taken; of colour the values did not fit."""
+    grey = np.array([[0x1234, 0x1235], [0xFFFF, 0]], dtype=np.uint16)
+    assert decode(deep_png(grey, 0x1234))[..., 0].tolist() == [[255, 0x12], [255, 0]]
+    colour = np.array([[[0x1000, 0x2000, 0x3000], [0x4000, 0, 0]]], dtype=np.uint16)
+    found = decode(deep_png(colour, [0x1000, 0x2000, 0x3000]))
+    assert found.tolist() == [[[255, 255, 255], [0x40, 0, 0]]]

@@ -1,11 +1,19 @@
 """Fréchet distance: known answers, argument convention, both routes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import linalg
 
 from dalle2eval.metrics import frechet as module
-from dalle2eval.metrics import frechet_distance, frechet_distance_from_moments, moments
+from dalle2eval.metrics import (
+    frechet_distance,
+    frechet_distance_from_moments,
+    kernel_distance,
+    moments,
+    precision,
+)
 from dalle2eval.records import InputError
 
 
@@ -101,3 +109,29 @@ def test_messages_name_the_side_that_is_wrong():
         InputError, match=r"reference: expected features \[n, d\], got shape \[10\]"
     ):
         frechet_distance(x, x[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("scale", "dtype", "limit"),
+    [(1e160, float, "1e+45"), (1e60, float, "1e+45"), (1e20, np.float32, "1e+15")],
+)
+@pytest.mark.parametrize("metric", [frechet_distance, kernel_distance, precision])
+def test_features_that_overflow_are_no_perfect_distance(metric, scale, dtype, limit):
+    """The Fréchet distance came out as 0.0, for max(0.0, nan) is 0.0; KID as nan."""
+    x = (np.random.default_rng(0).standard_normal((40, 4)) * scale).astype(dtype)
+    with pytest.raises(InputError, match="generated: row 0 is too large") as told:
+        metric(x, x + x)
+    assert f"at most {limit}" in str(told.value)
+
+
+@pytest.mark.parametrize("part", ["mean", "covariance"])
+def test_moments_that_are_not_finite_are_no_perfect_distance(part):
+    good = moments(np.random.default_rng(0).standard_normal((40, 4)))
+    bad = replace(good, **{part: getattr(good, part) * np.nan})
+    with pytest.raises(InputError, match="reference: mean or covariance is not finite"):
+        frechet_distance_from_moments(good, bad)
+
+
+def test_complex_features_are_refused_not_cut_to_their_real_part():
+    with pytest.raises(InputError, match="expected a table of numbers"):
+        frechet_distance(np.ones((3, 2)) * 1j, np.ones((3, 2)))

@@ -24,7 +24,7 @@ def numbers(tmp_path, monkeypatch):
 
     def run(metrics, **judges):
         monkeypatch.setattr(planning, "TRAINING_PICTURES", 16)
-        monkeypatch.setattr(planning, "FRESH_PICTURES", 16)
+        monkeypatch.setattr(planning, "FRESH_PICTURES", 104)
         monkeypatch.setattr(planning, "PICTURES_A_UNIT", 8)
         plan = make_plan(tmp_path / "suite.yaml", arms=("prior",))
         plan = replace(plan, metrics=metrics, primary_metric=metrics[0])
@@ -61,6 +61,14 @@ def test_a_model_that_copies_is_flagged_by_the_evaluator():
     flagged = memorised_scores("memorised_scenes", copies, training, fresh)
     assert [score.value for score in flagged] == [1.0] * 4
     assert sum(s.value for s in memorised_scores("memorised_scenes", honest, training, fresh)) == 0
+
+
+def test_too_few_fresh_pictures_leave_copies_unknown():
+    rng = np.random.default_rng(1)
+    training, fresh = rng.standard_normal((2, 99, 6)).astype(np.float32)
+    images = Features(keys=KEYS, values=training[:4], extractor="judge")
+    found = memorised_scores("memorised_scenes", images, training, fresh)
+    assert {score.reason for score in found} == {"held out: needs at least 100 images, got 99"}
 
 
 def test_one_text_leaves_r_precision_unknown():

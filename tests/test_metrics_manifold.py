@@ -8,6 +8,7 @@ from dalle2eval.metrics import (
     aesthetic_score,
     coverage,
     density,
+    flag_level,
     frechet_distance,
     frechet_distance_corrected,
     load_aesthetic_head,
@@ -85,6 +86,40 @@ def test_a_model_that_copies_is_flagged_and_one_that_does_not_is_not():
     assert memorised(fresh, training, held_out).mean() < 0.03
     some = np.vstack([copies[:40], fresh[:360]])
     assert memorised(some, training, held_out).mean() == pytest.approx(0.1, abs=0.03)
+
+
+@pytest.mark.parametrize("offset", [0.0, 50.0])
+def test_held_out_images_of_the_training_set_hide_no_copy(offset):
+    """1% of them made the threshold 0: a model that copies everything was never flagged."""
+    rng = np.random.default_rng(9)
+    training, held_out = (
+        rng.standard_normal((800, 6)) + offset,
+        rng.standard_normal((500, 6)) + offset,
+    )
+    held_out[:5] = training[:5]
+    with pytest.raises(InputError, match="held out: 5 of 500 images are in the training set too"):
+        memorised(training[:100], training, held_out)
+    assert memorised(training[:100], training, held_out[5:]).all()
+
+
+def test_honest_models_are_flagged_once_in_twenty():
+    """Levels of the estimated threshold: 0.01 was exceeded by half of all honest models."""
+    rng = np.random.default_rng(10)
+    for num in (100, 1024):
+        shares = np.quantile(rng.random((4000, num)), 0.01, axis=1)
+        assert np.mean(shares > flag_level(num)) == pytest.approx(0.05, abs=0.015)
+        assert np.mean(shares > 0.01) > 0.4
+    held_out = rng.standard_normal((99, 3))
+    with pytest.raises(InputError, match="held out: needs at least 100 images, got 99"):
+        memorised(held_out, held_out + 1, held_out)
+
+
+def test_neighbours_far_from_the_origin_are_as_near():
+    """Distances by products of uncentred rows: at 1e6 nothing was left of them."""
+    training = np.random.default_rng(11).standard_normal((50, 4)) + 1e7
+    found = nearest_neighbours(training + 0.001, training)
+    assert found.index.tolist() == list(range(50))
+    assert found.distance == pytest.approx(0.002, rel=1e-3)
 
 
 def test_the_nearest_training_image_is_named():

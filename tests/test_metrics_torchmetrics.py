@@ -94,3 +94,15 @@ def test_gradients_do_not_keep_the_graph_alive(sets):
     metric.update(generated.requires_grad_())
     assert not metric.features[0].requires_grad
     assert np.isfinite(metric.compute().item())
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(float("nan"), "row 1 is not finite"), (1e160, "row 1 is too large")]
+)
+def test_one_bad_row_is_named_not_lost_in_the_sums(value, told):
+    """A row of NaN made the distance 0.0."""
+    reference = torch.randn(60, 4, generator=torch.Generator().manual_seed(0)).double()
+    rows = reference[:20].clone()
+    rows[1] = value
+    with pytest.raises(InputError, match=f"generated: {told}"):
+        training_metrics.FrechetDistance(reference).update(rows)

@@ -40,3 +40,10 @@ def test_an_unscored_sample_needs_its_reason():
         Score(key=key, metric="clip_score", value=None)
     with pytest.raises(ValueError, match="use None and a reason"):
         Score(key=key, metric="clip_score", value=float("nan"))
+
+
+@pytest.mark.parametrize("outside", [0.9, 3.1, 3.0 + 1e-7])
+def test_no_estimate_lies_outside_its_interval(outside):
+    with pytest.raises(ValueError, match="lies outside"):
+        replace(KNOWN, value=outside)
+    assert replace(KNOWN, value=3.0 + 1e-10).value > 3.0  # rounding of a file's digits

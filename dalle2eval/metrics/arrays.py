@@ -13,6 +13,10 @@ from dalle2eval.records import InputError
 Floats = NDArray[np.float64]
 Rows = NDArray[np.float64] | NDArray[np.float32]  # features in the precision that they came in
 
+# Sixth powers of features (KID), added up over pairs of images, stay below what a float64 holds,
+# and their products below what a float32 holds.
+LARGEST, LARGEST_SINGLE = 1e45, 1e15
+
 
 def as_features(features: ArrayLike, role: str = "features") -> Floats:
     """Return features as float64 [n, d], n >= 1 and d >= 1, all finite.
@@ -22,7 +26,7 @@ def as_features(features: ArrayLike, role: str = "features") -> Floats:
         role: what the table is, for the message, such as ``generated``.
 
     Raises:
-        InputError: it is no [n, d] table, is empty, or holds NaN or infinity.
+        InputError: it is no [n, d] table, is empty, or holds NaN, infinity or what overflows.
     """
     return as_rows(features, role).astype(np.float64, copy=False)
 
@@ -35,18 +39,30 @@ def as_rows(features: ArrayLike, role: str = "features") -> Rows:
     """
     try:
         table: NDArray[Any] = np.asarray(features)
+        if table.dtype.kind == "c":  # numpy would drop the imaginary part with a warning
+            raise TypeError
         table = table if table.dtype == np.float32 else table.astype(np.float64, copy=False)
     except (TypeError, ValueError):
         raise InputError(f"{role}: expected a table of numbers [n, d]") from None
     if table.ndim != 2 or 0 in table.shape:  # noqa: PLR2004
         raise InputError(f"{role}: expected features [n, d], got shape {list(table.shape)}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = table.sum(dtype=table.dtype)
-    # A finite sum has finite terms; the search needs a table of its own.
-    if not np.isfinite(total) and not np.isfinite(table).all():
-        row = int(np.flatnonzero(~np.isfinite(table).all(axis=1))[0])
-        raise InputError(f"{role}: row {row} is not finite; leave unscored images out")
+    _require_numbers_in_reach(table, role)
     return table
+
+
+def _require_numbers_in_reach(table: Rows, role: str) -> None:
+    """Refuse NaN, infinity and what overflows in products, by the row that holds it."""
+    limit = LARGEST_SINGLE if table.dtype == np.float32 else LARGEST
+    # The extremes need no table of their own; the search for the row does. NaN fails both.
+    if -limit <= table.min() and table.max() <= limit:
+        return
+    row = int(np.flatnonzero(~(np.abs(table) <= limit).all(axis=1))[0])
+    if not np.isfinite(table[row]).all():
+        raise InputError(f"{role}: row {row} is not finite; leave unscored images out")
+    raise InputError(
+        f"{role}: row {row} is too large: {np.abs(table[row]).max():.3g}, at most {limit:g} "
+        f"in {table.dtype}"
+    )
 
 
 def as_feature_pair(generated: ArrayLike, reference: ArrayLike) -> tuple[Floats, Floats]:

@@ -117,7 +117,12 @@ def frechet_distance_from_moments(generated: Moments, reference: Moments) -> flo
 
     With singular covariances it is exact to about 1e-8 of the larger trace; ``frechet_distance``
     is better there.
+
+    Raises:
+        InputError: moments hold NaN or infinity.
     """
+    _require_finite(generated, "generated")
+    _require_finite(reference, "reference")
     s1, s2 = generated.covariance, reference.covariance
     root_trace = _root_trace(s1, s2)
     if root_trace is None:
@@ -190,5 +195,13 @@ def _from_traces(first: Moments, second: Moments, root_trace: float) -> float:
     return _combine(first.mean - second.mean, traces, root_trace)
 
 
+def _require_finite(side: Moments, role: str) -> None:
+    if not (np.isfinite(side.mean).all() and np.isfinite(side.covariance).all()):
+        raise InputError(f"{role}: mean or covariance is not finite; leave unscored images out")
+
+
 def _combine(shift: Floats, traces: float, root_trace: float) -> float:
-    return max(0.0, float(shift @ shift) + traces - 2.0 * root_trace)
+    distance = float(shift @ shift) + traces - 2.0 * root_trace
+    if not np.isfinite(distance):  # max(0.0, nan) would be a perfect 0
+        raise InputError(f"the Fréchet distance is not finite ({distance}): features too large")
+    return max(0.0, distance)

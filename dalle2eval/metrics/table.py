@@ -67,7 +67,7 @@ def _over_features(extractor: str) -> list[MetricInfo]:
             estimator="proportion",
             unit="share",
             source="after Meehan et al. 2020, arXiv 2004.05675",
-            summary="Images closer to the training set than 99% of fresh real ones; 0.01 is none.",
+            summary="Images closer to the training set than 99% of fresh ones; 0.017 is none.",
             range=SHARE,
         ),
     ]

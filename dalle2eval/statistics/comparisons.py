@@ -16,8 +16,15 @@ from dalle2eval.metrics.arrays import Floats
 from dalle2eval.records import ALL, Comparison, NotComparable, SampleKey, Score
 from dalle2eval.statistics.estimators import ONE_PROMPT, require_scores_of
 from dalle2eval.statistics.features import Features, aligned
-from dalle2eval.statistics.influence import group_codes, standard_error
-from dalle2eval.statistics.intervals import FEW_PROMPTS, Interval, as_clusters, clipped, t_interval
+from dalle2eval.statistics.influence import Influence, group_codes, standard_error
+from dalle2eval.statistics.intervals import (
+    FEW_PROMPTS,
+    ROUNDING,
+    Interval,
+    as_clusters,
+    clipped,
+    t_interval,
+)
 from dalle2eval.statistics.paired import (
     agreeing,
     clustered_t,
@@ -28,6 +35,8 @@ from dalle2eval.statistics.paired import (
     verdict,
 )
 from dalle2eval.statistics.set_influence import set_influence, with_pairs
+
+NO_SPREAD = "all prompts contribute alike to both arms: there is no spread to judge a difference by"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +126,7 @@ def compare_features(
     second = set_influence(metric, partner, reference)
     if isinstance(first, str) or isinstance(second, str):
         return label.unknown(first if isinstance(first, str) else str(second))
-    difference = first - second
-    error = standard_error(difference)
-    interval = t_interval(difference.value, error, num_prompts)
-    p_value = t_test(difference.value, error, num_prompts)
-    return label.known(difference.value, interval, p_value, "paired-influence")
+    return label.paired(first - second, num_prompts, "paired-influence")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +156,18 @@ class Label:
             p_value=p_value,
             slice=self.slice,
         )
+
+    def paired(self, difference: Influence, num_prompts: int, method: str) -> Comparison:
+        """Return the comparison by the influence of a difference, by t over prompts.
+
+        Two arms that differ while every prompt contributes alike to both (two collapsed arms) have
+        no spread to judge by: t would call the smallest difference certain.
+        """
+        value, error = difference.value, standard_error(difference)
+        if value != 0 and error <= ROUNDING * abs(value):
+            return self.unknown(NO_SPREAD)
+        interval = t_interval(value, error, num_prompts)
+        return self.known(value, interval, t_test(value, error, num_prompts), method)
 
     def unknown(self, reason: str) -> Comparison:
         """Return the comparison that could not be made, with the reason."""

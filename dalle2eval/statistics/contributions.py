@@ -18,9 +18,7 @@ from dalle2eval.records import Comparison, Contribution, NotComparable, SampleKe
 from dalle2eval.statistics.comparisons import Arms, Label
 from dalle2eval.statistics.estimators import ONE_PROMPT
 from dalle2eval.statistics.features import Features
-from dalle2eval.statistics.influence import Influence, group_codes, standard_error
-from dalle2eval.statistics.intervals import t_interval
-from dalle2eval.statistics.paired import t_test
+from dalle2eval.statistics.influence import Influence, group_codes
 from dalle2eval.statistics.set_influence import set_influence, with_pairs
 
 
@@ -71,11 +69,8 @@ def compare_contributions(
     if num_prompts < 2:  # noqa: PLR2004
         return label.unknown(ONE_PROMPT)
     first = np.array([arm.first[key] - reference_arm.first[key] for key in keys])
-    difference = arm.value - reference_arm.value
-    error = standard_error(Influence(value=difference, first=first, groups=codes))
-    interval = t_interval(difference, error, num_prompts)
-    p_value = t_test(difference, error, num_prompts)
-    return label.known(difference, interval, p_value, "paired-influence, first order")
+    difference = Influence(value=arm.value - reference_arm.value, first=first, groups=codes)
+    return label.paired(difference, num_prompts, "paired-influence, first order")
 
 
 def _shared_keys(arm: Measured, reference_arm: Measured) -> Sequence[SampleKey]:

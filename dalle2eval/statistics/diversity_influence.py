@@ -18,14 +18,14 @@ from scipy import linalg
 
 from dalle2eval.metrics.arrays import Floats, unit_rows
 from dalle2eval.metrics.diversity import entropy
-from dalle2eval.statistics.influence import Influence
+from dalle2eval.statistics.influence import NEGLIGIBLE, Influence
 
 
 def vendi_influence(generated: Floats, groups: NDArray[np.intp]) -> Influence:
     """Return the influence of the Vendi score of features [n, d]."""
     x = unit_rows(generated, "generated")
     spectrum, shares = _spectrum(x)
-    positive = spectrum > spectrum[-1] * 1e-14
+    positive = spectrum > spectrum[-1] * NEGLIGIBLE
     spectrum, shares = spectrum[positive], shares[:, positive]
     total = entropy(spectrum)
     score = float(np.exp(total))

@@ -15,17 +15,20 @@ from dataclasses import replace
 import numpy as np
 
 from dalle2eval.metrics import MetricInfo
+from dalle2eval.metrics.info import Range
 from dalle2eval.records import ALL, Estimate, InputError, Score
 from dalle2eval.statistics.features import Features
 from dalle2eval.statistics.influence import group_codes, influence_interval
 from dalle2eval.statistics.intervals import (
     FEW_PROMPTS,
+    ROUNDING,
     Clusters,
     Interval,
     as_clusters,
     clipped,
     cluster_bootstrap_interval,
     clustered_wilson_interval,
+    equal_prompts_interval,
     t_interval,
     wilson_interval,
 )
@@ -138,22 +141,34 @@ def _mean_interval(clusters: Clusters, seed: int) -> tuple[Interval, str]:
 def _within(metric: MetricInfo, found: Estimate, num_prompts: int) -> Estimate:
     """Return an estimate whose interval keeps to the metric's range, or why it has none.
 
-    A handful of equal prompts says nothing of how much others differ, and would claim certainty.
+    Equal prompts claim no certainty: a handful says nothing of how much others differ, and more say
+    only how few do.
     """
+    assert found.value is not None
     assert found.low is not None
     assert found.high is not None
-    interval = clipped(Interval(found.low, found.high), metric.bounds(found.n))
-    if found.low == found.high and num_prompts < FEW_PROMPTS:
-        return replace(
-            found,
-            value=None,
-            low=None,
-            high=None,
-            method="none",
-            reason=f"{num_prompts} equal prompts: an interval needs {FEW_PROMPTS}, or two that "
-            "differ",
-        )
-    return replace(found, low=interval.low, high=interval.high)
+    bounds = metric.bounds(found.n)
+    whole = clipped(Interval(found.value, found.value), bounds).low  # rounding may leave the range
+    interval, method = Interval(found.low, found.high), found.method
+    if interval.high - interval.low <= ROUNDING * _scale(whole, bounds):
+        if num_prompts < FEW_PROMPTS:
+            why = (
+                f"{num_prompts} equal prompts: an interval needs {FEW_PROMPTS}, or two that differ"
+            )
+            return replace(found, value=None, low=None, high=None, method="none", reason=why)
+        interval = equal_prompts_interval(whole, num_prompts, bounds)
+        method = "equal-prompts"
+    interval = clipped(interval, bounds)
+    return replace(found, value=whole, low=interval.low, high=interval.high, method=method)
+
+
+def _unknown_from(found: Estimate, reason: str) -> Estimate:
+    return replace(found, value=None, low=None, high=None, method="none", reason=reason)
+
+
+def _scale(value: float, bounds: Range) -> float:
+    least, largest = bounds
+    return abs(value) if least is None or largest is None else largest - least
 
 
 def _unknown(metric: MetricInfo, n: int, slice: str, reason: str) -> Estimate:

@@ -24,6 +24,7 @@ RESAMPLES = 2000
 # 1 - 2^(1 - G) (David and Nagaraja 2003, §7.1): 94% at G = 5, 97% at 6. And the skewness of G
 # numbers is at most (G - 2)/√(G - 1) whatever their law (Wilkins 1944), so it bends nothing.
 FEW_PROMPTS = 6
+ROUNDING = 1e-11  # a spread below this part of the value is none
 BLOCK = 4_000_000  # resampled cluster numbers at once: 32 MB
 
 
@@ -111,6 +112,24 @@ def clipped(interval: Interval, bounds: Range) -> Interval:
     least, largest = (-np.inf if bounds[0] is None else bounds[0], bounds[1])
     ends = np.clip([interval.low, interval.high], least, np.inf if largest is None else largest)
     return Interval(float(ends[0]), float(ends[1]))
+
+
+def equal_prompts_interval(value: float, num_prompts: int, bounds: Range) -> Interval:
+    """Return the interval of a value to which all prompts contributed alike.
+
+    G equal prompts do not prove that all are: where a share q of the source's prompts differs, G in
+    a row are equal with probability (1 - q)^G, so that 95% leave room for q = 1 - 0.025^(1/G), and
+    those may lie at either end of the range. An end without bound stands as far off as the value is
+    from 0, and at least 1: a letter wrong for each letter asked for, a density of one more.
+
+    >>> equal_prompts_interval(0.0, 128, (0.0, 1.0))
+    Interval(low=0.0, high=0.0284...)
+    """
+    share, room = 1.0 - ((1 - LEVEL) / 2) ** (1.0 / num_prompts), max(1.0, abs(value))
+    least, largest = bounds
+    down = room if least is None else value - least
+    up = room if largest is None else largest - value
+    return Interval(value - share * max(0.0, down), value + share * max(0.0, up))
 
 
 def t_interval(value: float, standard_error: float, num_clusters: float) -> Interval:

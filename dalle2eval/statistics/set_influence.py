@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -94,7 +95,10 @@ def _distance(metric: MetricInfo, generated: Features, reference: Features) -> I
         corrected = metric.estimator == "frechet-corrected"
         return _corrected(influence, frechet_distance_corrected(x, y)) if corrected else influence
     if metric.estimator == "kernel":
-        return _mmd(generated, reference, x, y, cubic_kernel)
+        # Rows far from 0 would leave nothing of the differences of their products.
+        origin = y.mean(axis=0)
+        kernel = partial(cubic_kernel, origin=origin)
+        return _mmd(generated, reference, x - origin, y - origin, kernel)
     x, y = unit_rows(x, "generated"), unit_rows(y, "reference")
     return _scaled(_mmd(generated, reference, x, y, gaussian_kernel), CMMD_SCALE)
 
