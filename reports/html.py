@@ -124,7 +124,10 @@ def _soften(sentence: str) -> Markup:
 
 
 def _prompt(text: str) -> Markup:
-    """Show a prompt in isolation from the page's text direction; a very long one folds."""
+    """Show a prompt in isolation from the page's text direction; a very long one folds.
+
+    What folds is a block: the element around it must not be a paragraph, which a block ends.
+    """
     if len(text) <= MAX_LENGTH:
         return Markup("<bdi>{}</bdi>").format(text)
     return Markup(

@@ -10,11 +10,17 @@ from pathlib import Path
 import pytest
 from browser_tools import OPTIONS, needs_axe, needs_chromium, serious_violations
 from report_fixtures import write_run
+from report_plans import a_plan
 
+from dalle2eval.records import ArmSpec, Plan, Prompt
 from reports import read_run, render
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = needs_chromium
+
+LONG_NAME = "a" * 64
+LONG_PROMPT = "a very long prompt " + "x" * 10_000
+ODD_PROMPTS = ("a red circle", LONG_PROMPT, "a blue square")
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +36,44 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def odd_report(tmp_path_factory) -> Path:
+    """Return a report of twelve arms with long names and of odd prompts."""
+    return render(write_run(tmp_path_factory.mktemp("runs") / "odd", odd_plan()), ["html"])["html"]
+
+
 @pytest.fixture
 def page(browser, report):
     """Open the report, and refuse any console message or request when the test is over."""
+    yield from opened(browser, report)
+
+
+@pytest.fixture
+def odd_page(browser, odd_report):
+    """Open the report of odd names and prompts, as `page` does."""
+    yield from opened(browser, odd_report)
+
+
+def odd_plan() -> Plan:
+    names = [LONG_NAME, *(f"text-embedding-at-{scale}.0" for scale in range(1, 12))]
+    return a_plan(
+        prompts=tuple(
+            Prompt(id=f"odd-{i}", text=text, tags=("single",)) for i, text in enumerate(ODD_PROMPTS)
+        ),
+        arms=tuple(
+            ArmSpec(
+                name=name,
+                reference=None if name == LONG_NAME else LONG_NAME,
+                changes={},
+                settings={"guidance_scale": 3.0},
+            )
+            for name in names
+        ),
+        seeds=(0,),
+    )
+
+
+def opened(browser, report):
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     tab, heard = context.new_page(), []
     tab.on("console", lambda message: heard.append(message.text))
@@ -124,6 +165,23 @@ def test_keyboard_alone_opens_walks_and_closes_the_lightbox(page):
     assert page.evaluate("document.activeElement.className") == "picture"
 
 
+def test_a_prompt_of_10_000_characters_is_found_and_named_in_the_lightbox(odd_page):
+    """Folded inside a paragraph it fell out of its row, and the script stopped there."""
+    odd_page.fill("#browse-q", "very long")
+    row = odd_page.locator("#pictures .row:not([hidden])")
+    assert row.count() == 1
+    row.locator("a.picture").first.click()
+    assert odd_page.inner_text("#box-prompt").startswith("a very long prompt xxx")
+    odd_page.keyboard.press("Escape")
+    odd_page.click("#browse-reset")
+    odd_page.locator("#pictures a.picture").first.click()
+    asked, seen = odd_page.locator("#pictures .row .asked > :first-child").all_inner_texts(), []
+    for _ in asked:
+        seen.append(odd_page.inner_text("#box-prompt")[:10])
+        odd_page.keyboard.press("ArrowDown")
+    assert seen == [prompt[:10] for prompt in asked]
+
+
 def test_slider_and_difference_lay_two_arms_over_each_other(page):
     page.click("#pictures .row a.picture")
     page.select_option("#box-versus", label="guidance-1")
@@ -164,6 +222,22 @@ def test_page_never_scrolls_sideways(page, width):
     page.set_viewport_size({"width": width, "height": 900})
     page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_long_arm_names_break_inside_their_tiles(odd_page, width):
+    """As flex items they kept their whole width, over the neighbours and out of the page."""
+    odd_page.set_viewport_size({"width": width, "height": 900})
+    odd_page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
+    assert odd_page.evaluate("document.documentElement.scrollWidth") <= width
+    over = odd_page.evaluate(
+        """() => [...document.querySelectorAll("#pictures .tile")].filter((tile) => {
+          const text = document.createRange();
+          text.selectNodeContents(tile.querySelector(".arm"));
+          return text.getBoundingClientRect().right > tile.getBoundingClientRect().right + 1;
+        }).length"""
+    )
+    assert over == 0
 
 
 def test_page_without_script_shows_every_picture(browser, report):

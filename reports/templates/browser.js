@@ -111,7 +111,7 @@
     slider.disabled = overlay.checked || !above;
     overlay.disabled = !above;
     $("box-arm").textContent = arms[at.arm] + (above ? ` | ${arms[Number(versus.value)]}` : "");
-    $("box-prompt").textContent = at.row.node.querySelector(".asked bdi:last-of-type").textContent.slice(0, 400);
+    $("box-prompt").textContent = at.row.node.querySelector(".asked bdi").textContent;
     $("box-place").textContent = `row ${shown.indexOf(at.row) + 1} of ${shown.length}, arm ${at.arm + 1} of ${arms.length}`;
     const said = at.row.tiles[at.arm].node.querySelector(".verdicts");
     $("box-verdicts").replaceChildren(...(said ? [said.cloneNode(true)] : []));
