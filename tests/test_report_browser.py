@@ -20,7 +20,8 @@ pytestmark = needs_chromium
 
 LONG_NAME = "a" * 64
 LONG_PROMPT = "a very long prompt " + "x" * 10_000
-ODD_PROMPTS = ("a red circle", LONG_PROMPT, "a blue square")
+TURNED = "\u202eevery letter from the right \u2067and an isolate"
+ODD_PROMPTS = ("a red circle", LONG_PROMPT, "a blue square", TURNED)
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +239,22 @@ def test_long_arm_names_break_inside_their_tiles(odd_page, width):
         }).length"""
     )
     assert over == 0
+
+
+def test_direction_marks_of_a_prompt_end_with_it(odd_page):
+    """An isolate left open took the end of the page's own, and the override turned the seed."""
+    odd_page.fill("#browse-q", "every letter")
+    seed = odd_page.locator("#pictures .row:not([hidden]) .asked small").first
+    assert seed.inner_text().startswith("seed 0")
+    first, last = seed.evaluate(
+        """(node) => [0, 5].map((place) => {
+          const letter = document.createRange();
+          letter.setStart(node.firstChild, place);
+          letter.setEnd(node.firstChild, place + 1);
+          return letter.getBoundingClientRect().left;
+        })"""
+    )
+    assert first < last
 
 
 def test_page_without_script_shows_every_picture(browser, report):

@@ -20,6 +20,9 @@ from report_plans import a_plan
 
 from dalle2eval.records import ArmSpec, InputError, Prompt
 from reports import read_run, render
+from reports.direction import balanced
+from reports.facts_text import shorten
+from reports.markdown import plain
 from reports.pictures import Thumbnails
 from reports.tables import arm_tables
 
@@ -209,6 +212,28 @@ def test_hostile_prompts_and_names_stay_text_in_the_page(hostile_folder):
     assert "x" * 10_000 in page.text
     assert "{{ 7 * 7 }}" in page.text
     assert "base/../<b>x" in page.text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\u202eabc", "\u202eabc\u202c"),
+        ("\u2067a\u202bb", "\u2067a\u202bb\u202c\u2069"),
+        ("a\u2069\u202cb", "ab"),  # ends of nothing
+        ("\u2066a\u202eb\u2069c", "\u2066a\u202eb\u2069c"),  # the isolate ends what is in it
+        ("\u202ea\u202c", "\u202ea\u202c"),
+        ("\u202ea\u2066b\u202cc", "\u202ea\u2066bc\u2069\u202c"),  # no end across an isolate
+    ],
+)
+def test_direction_marks_do_not_leak_out_of_a_text(text, shown):
+    assert balanced(text) == shown
+
+
+def test_direction_marks_end_before_what_stands_after_a_prompt(hostile_folder):
+    page = render(hostile_folder, ["html"])["html"].read_text("utf-8")
+    assert "\u2069 and combining Z\u0351\u0343\u202c</bdi>" in page
+    assert plain("\u202eturned") == "\u202eturned\u202c"
+    assert shorten("\u202e" + "x" * 200).endswith("…\u202c")
 
 
 def test_hostile_names_stay_text_in_spreadsheet_latex_and_markdown(hostile_folder):
