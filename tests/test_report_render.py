@@ -247,7 +247,7 @@ def test_hostile_names_stay_text_in_spreadsheet_latex_and_markdown(hostile_folde
         pyarrow.parquet.ParquetFile(made["parquet"]).read().column("arm")[0].as_py()
         == "base/../<b>x"
     )
-    assert "</style>" in made["tex"].read_text("utf-8")  # plain characters in LaTeX
+    assert r"\textless{}/style\textgreater{}" in made["tex"].read_text("utf-8")
 
 
 def test_latex_escapes_every_special_character():
@@ -256,6 +256,20 @@ def test_latex_escapes_every_special_character():
     assert escape("50%_a & {x} #1 $~^\\") == (
         r"50\%\_a \& \{x\} \#1 \$\textasciitilde{}\textasciicircum{}\textbackslash{}"
     )
+    assert escape('N < 2d > "|"') == (  # TeX's own first font prints others in their place
+        r"N \textless{} 2d \textgreater{} \texttt{\char34}\textbar{}\texttt{\char34}"
+    )
+
+
+def test_a_row_is_not_read_as_the_argument_of_the_line_before_it(tmp_path):
+    arms = tuple(
+        ArmSpec(name=name, reference=None, changes={}, settings={"guidance_scale": 3.0})
+        for name in ("[2cm] wide", "*starred")
+    )
+    tex = render(write_run(tmp_path / "run", a_plan(arms=arms)), ["tex"])["tex"].read_text("utf-8")
+    rows = [line for line in tex.splitlines() if "wide &" in line or "starred &" in line]
+    assert rows
+    assert all(row.startswith(("{}[2cm]", "{}*")) for row in rows)
 
 
 def test_run_without_images_still_renders_and_says_so(tmp_path):
