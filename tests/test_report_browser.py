@@ -194,6 +194,20 @@ def test_slider_and_difference_lay_two_arms_over_each_other(page):
     assert page.inner_text("#box-arm") == "prior | guidance-1"
 
 
+def test_no_arm_is_laid_over_itself(page):
+    """The choice of the last picture stayed: "prior-eps | prior-eps"."""
+    page.click("#pictures .row a.picture")
+    page.select_option("#box-versus", label="prior-eps")
+    page.focus("#box-close")  # out of the choice, whose arrows are its own
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#box-arm") == "prior-eps"
+    assert not page.is_visible("#box-above")
+    page.keyboard.press("Escape")
+    page.locator("#pictures .row a.picture").nth(2).click()
+    assert page.input_value("#box-versus") == ""
+    assert " | " not in page.inner_text("#box-arm")
+
+
 def test_table_sorts_by_a_column_and_back(page):
     arms = "table.numbers-table >> nth=0 >> tbody th .arm"
     planned = page.locator(arms).all_inner_texts()
