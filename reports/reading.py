@@ -23,6 +23,7 @@ from dalle2eval.records import (
     Plan,
     SampleKey,
     SelfTest,
+    check_text,
     plan_from_json,
 )
 from reports.files import Row, build, names, one_line, read_bytes, read_json, read_rows
@@ -203,7 +204,7 @@ def _read_gallery(path: Path, rows: Sequence[Row], plan: Plan) -> tuple[Picture,
         place = PurePosixPath(picture.path)
         if place.is_absolute() or ".." in place.parts or "\\" in picture.path:
             raise InputError(f"{path}: picture {picture.path!r} lies outside the run folder")
-        if not picture.path.isprintable():  # NUL, or half of a surrogate pair
+        if "\0" in check_text(picture.path, f"{path}: a picture's path"):
             raise InputError(f"{path}: picture {picture.path!r} is no name of a file")
         if key.prompt_id not in prompt_ids:
             raise InputError(f"{path}: picture of prompt {key.prompt_id!r} is not in plan.yaml")

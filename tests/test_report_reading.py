@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from report_plans import a_small_plan
 from dalle2eval.gate.measured import read_contributions
 from dalle2eval.records import InputError, SampleKey
 from reports import read_run, render
+from reports.over_trainings import over_trainings
 
 FILES = (
     "plan.yaml",
@@ -154,10 +156,12 @@ def test_unscored_samples_are_not_in_the_mean(folder):
     assert read_run(folder).estimates["prior", "clip_score", "all"].num_unscored == 1
 
 
+VARIANCES = {"variance_over_training_seeds": 0.1, "variance_over_samples": 0.1}
 WRONG = {  # what a field of summary.json or environment.json must not be
     "size a text": ("summary.json", lambda d: d["gallery"][0].update(size="64")),
     "size a list": ("summary.json", lambda d: d["gallery"][0].update(size=[64])),
     "path with NUL": ("summary.json", lambda d: d["gallery"][0].update(path="samples/\0.png")),
+    "path no UTF-8": ("summary.json", lambda d: d["gallery"][0].update(path="\ud800.png")),
     "path no text": ("summary.json", lambda d: d["gallery"][0].update(path=7)),
     "seed a text": ("summary.json", lambda d: d["gallery"][0].update(seed="0")),
     "total a text": ("summary.json", lambda d: d["cost"].update(total_s="long")),
@@ -193,6 +197,21 @@ def test_a_score_of_another_type_is_refused_with_its_file(folder, row):
 def test_json_too_deep_to_read_is_refused_with_its_file(folder, name):
     (folder / name).write_text("[" * 100_000)
     assert refusal(folder).startswith(f"{folder / name}: damaged, ")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": "many"},
+        {"seeds": ["0"]},
+        {"arms": {"prior": [{"metric": "m", "mean": "x", "values": [], **VARIANCES}]}},
+    ],
+)
+def test_trainings_of_another_type_are_refused_with_their_file(good, change):
+    plan = replace(a_small_plan(), options={"training": {"repeats": {}}})
+    told = {"steps": 10, "seeds": [0], "arms": {}, **change}
+    with pytest.raises(InputError, match=r"summary\.json: damaged, "):
+        over_trainings(replace(read_run(good), plan=plan), {"training": told})
 
 
 @pytest.mark.parametrize("values", [[None], ["much"]])

@@ -147,9 +147,10 @@ def test_edited_or_newer_study_is_refused(tmp_path):
     path.write_text(json.dumps({**told, "schema_version": 9}))
     with pytest.raises(InputError, match="schema_version 9"):
         read_study(study.folder)
-    path.write_text("{")
-    with pytest.raises(InputError, match="damaged"):
-        read_study(study.folder)
+    for damaged in ("{", "[" * 100_000):
+        path.write_text(damaged)
+        with pytest.raises(InputError, match="damaged"):
+            read_study(study.folder)
 
 
 def the_answers(study, choose, *, voter="dora", key="k" * 36, number=4, take=None):
