@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dalle2eval.records import Score
+from reports.direction import balanced
 
 COUNTS = ("no", "one", "two", "three", "four")
 MAX_LENGTH = 160
@@ -63,6 +64,9 @@ def _objects(name: str, count: int) -> str:
 
 
 def shorten(text: str, length: int = MAX_LENGTH) -> str:
-    """Cut a text that is too long for a caption, and say so with an ellipsis."""
+    """Cut a text that is too long for a caption, and say so with an ellipsis.
+
+    Its direction marks end with it, because captions stand inside sentences.
+    """
     flat = " ".join(text.split())
-    return flat if len(flat) <= length else flat[: length - 1].rstrip() + "…"
+    return balanced(flat if len(flat) <= length else flat[: length - 1].rstrip() + "…")

@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 
 from reports.answer import answer
 from reports.cautions import cautions
+from reports.direction import balanced
 from reports.facts_text import MAX_LENGTH, shorten
 from reports.failures import probe_failures
 from reports.flips import (
@@ -107,6 +108,7 @@ def engine() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_finalize,
     )
     engine.filters.update(
         soften=_soften, prompt=_prompt, duration=duration, changes=changes_text, shorten=shorten
@@ -114,9 +116,14 @@ def engine() -> jinja2.Environment:
     return engine
 
 
+def _finalize(value: Any) -> Any:
+    """Keep a text's direction marks inside it; markup is of our own making."""
+    return balanced(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _soften(sentence: str) -> Markup:
     """Set the bracketed numbers of a sentence apart, so that the words can be read first."""
-    parts = _BRACKETS.split(sentence)
+    parts = _BRACKETS.split(balanced(sentence))
     return Markup("").join(
         Markup('<span class="numbers">{}</span>').format(part) if i % 2 else escape(part)
         for i, part in enumerate(parts)
@@ -124,13 +131,16 @@ def _soften(sentence: str) -> Markup:
 
 
 def _prompt(text: str) -> Markup:
-    """Show a prompt in isolation from the page's text direction; a very long one folds."""
+    """Show a prompt in isolation from the page's text direction; a very long one folds.
+
+    What folds is a block: the element around it must not be a paragraph, which a block ends.
+    """
     if len(text) <= MAX_LENGTH:
-        return Markup("<bdi>{}</bdi>").format(text)
+        return Markup("<bdi>{}</bdi>").format(balanced(text))
     return Markup(
         '<details class="long"><summary><bdi>{}</bdi> <small>({} characters)</small></summary>'
         "<bdi>{}</bdi></details>"
-    ).format(shorten(text), f"{len(text):,}", text)
+    ).format(shorten(text), f"{len(text):,}", balanced(text))
 
 
 def _environment(environment: Mapping[str, Any]) -> list[tuple[str, str | list[tuple[str, str]]]]:

@@ -9,7 +9,9 @@ from reports.tables import ArmTable, Cell, Column, arm_tables
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
     "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    MINUS: "$-$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "…": r"\ldots{}", "“": "``", "”": "''",
+    MINUS: "$-$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "…": r"\ldots{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\texttt{\char34}",
+    "“": "``", "”": "''",
 }  # fmt: skip
 _MARKS = {
     "better": r"$^{\blacktriangle}$", "worse": r"$^{\blacktriangledown}$", "same": r"$^{\approx}$",
@@ -29,7 +31,7 @@ def latex(run: RunRecord) -> str:
 
 def _table(run: RunRecord, table: ArmTable) -> str:
     rows = [
-        " & ".join([escape(row.name), *(_cell(cell) for cell in row.cells)]) + r" \\"
+        " & ".join([_start(row.name), *(_cell(cell) for cell in row.cells)]) + r" \\"
         for row in table.rows
     ]
     notes = "".join(
@@ -51,6 +53,11 @@ def _table(run: RunRecord, table: ArmTable) -> str:
             "",
         ]
     )
+
+
+def _start(name: str) -> str:
+    r"""Return what a row begins with: ``\\`` and ``\midrule`` take a ``[`` or ``*`` for theirs."""
+    return ("{}" if name.lstrip().startswith(("[", "*")) else "") + escape(name)
 
 
 def _head(column: Column) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from reports.answer import Answer, answer
 from reports.cautions import cautions
+from reports.direction import balanced
 from reports.facts_text import shorten
 from reports.flips import LOST, SHOWN, WON, ProbeFlips, compares_sides, find_flips
 from reports.number_text import duration
@@ -157,4 +158,4 @@ def _list(texts: Sequence[str]) -> str:
 
 def plain(text: str) -> str:
     """Return a text on one line in which no Markdown or HTML takes effect."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", balanced(" ".join(text.split())))

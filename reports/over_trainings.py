@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from dalle2eval.records import InputError, Plan
+from reports.files import build
 from reports.run_record import Counts, RunRecord, TrainedNumber, Trainings
 
 OPTION = "training"  # of a plan, and key of summary.json
@@ -28,8 +30,9 @@ def over_trainings(run: RunRecord, summary: Mapping[str, Any]) -> RunRecord:
         return run
     try:
         repeats = {arm: tuple(names) for arm, names in option["repeats"].items()}
-        told = _trainings(summary[OPTION])
+        told = _trainings(run.folder / "summary.json", summary[OPTION])
         first = {names[0]: arm for arm, names in repeats.items()}
+        counts = {arm: _sum([run.counts[name] for name in of]) for arm, of in repeats.items()}
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         place = run.folder / "summary.json"
         raise InputError(f"{place}: damaged, what it tells of trainings: {error!r}") from None
@@ -40,7 +43,7 @@ def over_trainings(run: RunRecord, summary: Mapping[str, Any]) -> RunRecord:
         comparisons=tuple(c for c in run.comparisons if c.arm in repeats),
         scores={(first[arm], key): s for (arm, key), s in run.scores.items() if arm in first},
         gallery=tuple(replace(p, arm=first[p.arm]) for p in run.gallery if p.arm in first),
-        counts={arm: _sum([run.counts[name] for name in names]) for arm, names in repeats.items()},
+        counts=counts,
         notes=(*run.notes, _note(told)),
         trainings=told,
     )
@@ -50,15 +53,15 @@ def _without(plan: Plan, repeats: set[str]) -> Plan:
     return replace(plan, arms=tuple(arm for arm in plan.arms if arm.name not in repeats))
 
 
-def _trainings(told: Mapping[str, Any]) -> Trainings:
-    return Trainings(
-        steps=told["steps"],
-        seeds=tuple(told["seeds"]),
-        arms={
-            arm: tuple(TrainedNumber(**{**row, "values": tuple(row["values"])}) for row in rows)
-            for arm, rows in told["arms"].items()
-        },
-    )
+def _trainings(path: Path, told: Mapping[str, Any]) -> Trainings:
+    arms = {
+        arm: tuple(
+            build(path, TrainedNumber, {**row, "values": tuple(row["values"])}) for row in rows
+        )
+        for arm, rows in told["arms"].items()
+    }
+    own = {"steps": told["steps"], "seeds": tuple(told["seeds"]), "arms": arms}
+    return build(path, Trainings, own)
 
 
 def _sum(counts: Sequence[Counts]) -> Counts:

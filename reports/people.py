@@ -129,7 +129,9 @@ def people_studies(folder: Path) -> tuple[PeopleStudy, ...]:
         return tuple(_study(row) for row in data["studies"])
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError
+    ) as error:  # fmt: skip
         raise InputError(f"{path}: damaged, {' '.join(str(error).split())[:120]}") from None
 
 

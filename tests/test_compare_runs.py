@@ -204,6 +204,18 @@ def test_pictures_of_another_size_are_refused(run, tmp_path):
         compare(run, other, out=tmp_path / "out")
 
 
+def test_a_caution_says_which_side_it_is_about(run, tmp_path):
+    """ "Partial run" stood there without an A or a B."""
+    partial = edited_summary(
+        run, tmp_path / "part", lambda data: data["notes"].append("Partial run: 40 of 120.")
+    )
+    shared = json.loads((run / "summary.json").read_text())["notes"]
+    folder = compare(f"{run}:prior", f"{partial}:guidance-1", out=tmp_path / "out")
+    told = json.loads((folder / "summary.json").read_text())["notes"]
+    assert "B: Partial run: 40 of 120." in told
+    assert {f"A and B: {note}" for note in shared} <= set(told)
+
+
 def test_another_judge_loses_its_metric_only(run, tmp_path):
     shutil.copytree(run, tmp_path / "judged")
     other = tmp_path / "judged"

@@ -10,11 +10,18 @@ from pathlib import Path
 import pytest
 from browser_tools import OPTIONS, needs_axe, needs_chromium, serious_violations
 from report_fixtures import write_run
+from report_plans import a_plan
 
+from dalle2eval.records import ArmSpec, Plan, Prompt
 from reports import read_run, render
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = needs_chromium
+
+LONG_NAME = "a" * 64
+LONG_PROMPT = "a very long prompt " + "x" * 10_000
+TURNED = "\u202eevery letter from the right \u2067and an isolate"
+ODD_PROMPTS = ("a red circle", LONG_PROMPT, "a blue square", TURNED)
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +37,44 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def odd_report(tmp_path_factory) -> Path:
+    """Return a report of twelve arms with long names and of odd prompts."""
+    return render(write_run(tmp_path_factory.mktemp("runs") / "odd", odd_plan()), ["html"])["html"]
+
+
 @pytest.fixture
 def page(browser, report):
     """Open the report, and refuse any console message or request when the test is over."""
+    yield from opened(browser, report)
+
+
+@pytest.fixture
+def odd_page(browser, odd_report):
+    """Open the report of odd names and prompts, as `page` does."""
+    yield from opened(browser, odd_report)
+
+
+def odd_plan() -> Plan:
+    names = [LONG_NAME, *(f"text-embedding-at-{scale}.0" for scale in range(1, 12))]
+    return a_plan(
+        prompts=tuple(
+            Prompt(id=f"odd-{i}", text=text, tags=("single",)) for i, text in enumerate(ODD_PROMPTS)
+        ),
+        arms=tuple(
+            ArmSpec(
+                name=name,
+                reference=None if name == LONG_NAME else LONG_NAME,
+                changes={},
+                settings={"guidance_scale": 3.0},
+            )
+            for name in names
+        ),
+        seeds=(0,),
+    )
+
+
+def opened(browser, report):
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     tab, heard = context.new_page(), []
     tab.on("console", lambda message: heard.append(message.text))
@@ -124,6 +166,23 @@ def test_keyboard_alone_opens_walks_and_closes_the_lightbox(page):
     assert page.evaluate("document.activeElement.className") == "picture"
 
 
+def test_a_prompt_of_10_000_characters_is_found_and_named_in_the_lightbox(odd_page):
+    """Folded inside a paragraph it fell out of its row, and the script stopped there."""
+    odd_page.fill("#browse-q", "very long")
+    row = odd_page.locator("#pictures .row:not([hidden])")
+    assert row.count() == 1
+    row.locator("a.picture").first.click()
+    assert odd_page.inner_text("#box-prompt").startswith("a very long prompt xxx")
+    odd_page.keyboard.press("Escape")
+    odd_page.click("#browse-reset")
+    odd_page.locator("#pictures a.picture").first.click()
+    asked, seen = odd_page.locator("#pictures .row .asked > :first-child").all_inner_texts(), []
+    for _ in asked:
+        seen.append(odd_page.inner_text("#box-prompt")[:10])
+        odd_page.keyboard.press("ArrowDown")
+    assert seen == [prompt[:10] for prompt in asked]
+
+
 def test_slider_and_difference_lay_two_arms_over_each_other(page):
     page.click("#pictures .row a.picture")
     page.select_option("#box-versus", label="guidance-1")
@@ -133,6 +192,20 @@ def test_slider_and_difference_lay_two_arms_over_each_other(page):
     style = page.evaluate("document.getElementById('box-above').style.mixBlendMode")
     assert style == "difference"
     assert page.inner_text("#box-arm") == "prior | guidance-1"
+
+
+def test_no_arm_is_laid_over_itself(page):
+    """The choice of the last picture stayed: "prior-eps | prior-eps"."""
+    page.click("#pictures .row a.picture")
+    page.select_option("#box-versus", label="prior-eps")
+    page.focus("#box-close")  # out of the choice, whose arrows are its own
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#box-arm") == "prior-eps"
+    assert not page.is_visible("#box-above")
+    page.keyboard.press("Escape")
+    page.locator("#pictures .row a.picture").nth(2).click()
+    assert page.input_value("#box-versus") == ""
+    assert " | " not in page.inner_text("#box-arm")
 
 
 def test_table_sorts_by_a_column_and_back(page):
@@ -164,6 +237,38 @@ def test_page_never_scrolls_sideways(page, width):
     page.set_viewport_size({"width": width, "height": 900})
     page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_long_arm_names_break_inside_their_tiles(odd_page, width):
+    """As flex items they kept their whole width, over the neighbours and out of the page."""
+    odd_page.set_viewport_size({"width": width, "height": 900})
+    odd_page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
+    assert odd_page.evaluate("document.documentElement.scrollWidth") <= width
+    over = odd_page.evaluate(
+        """() => [...document.querySelectorAll("#pictures .tile")].filter((tile) => {
+          const text = document.createRange();
+          text.selectNodeContents(tile.querySelector(".arm"));
+          return text.getBoundingClientRect().right > tile.getBoundingClientRect().right + 1;
+        }).length"""
+    )
+    assert over == 0
+
+
+def test_direction_marks_of_a_prompt_end_with_it(odd_page):
+    """An isolate left open took the end of the page's own, and the override turned the seed."""
+    odd_page.fill("#browse-q", "every letter")
+    seed = odd_page.locator("#pictures .row:not([hidden]) .asked small").first
+    assert seed.inner_text().startswith("seed 0")
+    first, last = seed.evaluate(
+        """(node) => [0, 5].map((place) => {
+          const letter = document.createRange();
+          letter.setStart(node.firstChild, place);
+          letter.setEnd(node.firstChild, place + 1);
+          return letter.getBoundingClientRect().left;
+        })"""
+    )
+    assert first < last
 
 
 def test_page_without_script_shows_every_picture(browser, report):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +12,10 @@ import pytest
 from report_fixtures import write_run
 from report_plans import a_small_plan
 
+from dalle2eval.gate.measured import read_contributions
 from dalle2eval.records import InputError, SampleKey
 from reports import read_run, render
+from reports.over_trainings import over_trainings
 
 FILES = (
     "plan.yaml",
@@ -97,6 +100,127 @@ def test_edited_number_is_not_shown_as_a_result(folder):
 def test_dropped_estimate_is_noticed(folder):
     edit_json(folder / "summary.json", lambda data: data["estimates"].pop())
     assert "only one of them has" in refusal(folder)
+
+
+def edit_table(path: Path, change) -> None:
+    frame = pd.read_parquet(path)
+    change(frame).to_parquet(path, index=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            lambda f: f.assign(value=f.value.where(f.metric != "clip_score", 95.0)),
+            "disagrees with estimates.parquet about clip_score of prior: 95",
+        ),
+        (lambda f: f.drop(index=f.index[f.metric == "clip_score"][0]), "about clip_score of prior"),
+        (lambda f: pd.concat([f, f.head(1)]), "prompt single-0 seed 0, occurs twice"),
+        (lambda f: f.assign(seed=f.seed.replace(0, 77)), "seed 77 is not in plan.yaml"),
+        (lambda f: f.assign(arm="ghost"), "arm 'ghost' is not in plan.yaml"),
+    ],
+)
+def test_scores_that_do_not_give_their_estimate_are_refused(folder, change, told):
+    """All CLIP scores could be set to 95, and rows doubled, and nobody noticed."""
+    edit_table(folder / "scores.parquet", change)
+    message = refusal(folder)
+    assert message.startswith(f"{folder / 'scores.parquet'}: ")
+    assert told in message
+
+
+def test_unscored_samples_are_not_in_the_mean(folder):
+    """They have no value, so that the mean of the others is the estimate."""
+    scores = pd.read_parquet(folder / "scores.parquet")
+    first = scores.index[scores.metric == "clip_score"][0]
+    rest = scores[(scores.metric == "clip_score") & (scores.arm == "prior")].drop(index=first)
+    scores.loc[first, ["value", "reason"]] = [None, "not decoded"]
+    scores.to_parquet(folder / "scores.parquet", index=False)
+
+    def without(frame):
+        row = (frame.arm == "prior") & (frame.metric == "clip_score") & (frame.slice == "all")
+        mean = rest.value.mean()
+        columns = ["value", "low", "high", "n", "num_unscored"]
+        frame.loc[row, columns] = [mean, mean - 0.1, mean + 0.1, len(rest), 1]
+        return frame
+
+    edit_table(folder / "estimates.parquet", without)
+    estimates = pd.read_parquet(folder / "estimates.parquet").set_index(["arm", "metric", "slice"])
+    edit_json(
+        folder / "summary.json",
+        lambda data: [
+            row.update(value=float(estimates.value[row["arm"], row["metric"], row["slice"]]))
+            for row in data["estimates"]
+            if row["value"] is not None
+        ],
+    )
+    assert read_run(folder).estimates["prior", "clip_score", "all"].num_unscored == 1
+
+
+VARIANCES = {"variance_over_training_seeds": 0.1, "variance_over_samples": 0.1}
+WRONG = {  # what a field of summary.json or environment.json must not be
+    "size a text": ("summary.json", lambda d: d["gallery"][0].update(size="64")),
+    "size a list": ("summary.json", lambda d: d["gallery"][0].update(size=[64])),
+    "path with NUL": ("summary.json", lambda d: d["gallery"][0].update(path="samples/\0.png")),
+    "path no UTF-8": ("summary.json", lambda d: d["gallery"][0].update(path="\ud800.png")),
+    "path no text": ("summary.json", lambda d: d["gallery"][0].update(path=7)),
+    "seed a text": ("summary.json", lambda d: d["gallery"][0].update(seed="0")),
+    "total a text": ("summary.json", lambda d: d["cost"].update(total_s="long")),
+    "total no number": ("summary.json", lambda d: d["cost"].update(total_s=float("nan"))),
+    "total too large": ("summary.json", lambda d: d["cost"].update(total_s=10**400)),
+    "seconds a text": ("summary.json", lambda d: d["cost"]["stages"]["prior"].update(seconds="1")),
+    "made a text": ("summary.json", lambda d: d["counts"]["prior"].update(made="x")),
+    "reasons no counts": (
+        "summary.json",
+        lambda d: d["counts"]["prior"].update(unscored_why={"dark": "often"}),
+    ),
+    "judged a bool": ("summary.json", lambda d: d["self_tests"][0].update(n=True)),
+    "packages a list": ("environment.json", lambda d: d.update(packages=["torch"])),
+    "git a text": ("environment.json", lambda d: d.update(git="x")),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_field_of_another_type_is_refused_with_its_file(folder, what):
+    """Each of them ended in a Python error that named no file."""
+    name, change = WRONG[what]
+    edit_json(folder / name, change)
+    assert refusal(folder).startswith(f"{folder / name}: ")
+
+
+@pytest.mark.parametrize("row", [{"detail": "[1]"}, {"metric": None}, {"detail": "[" * 100_000}])
+def test_a_score_of_another_type_is_refused_with_its_file(folder, row):
+    edit_table(folder / "scores.parquet", lambda frame: frame.assign(**row))
+    assert refusal(folder).startswith(f"{folder / 'scores.parquet'}: damaged, ")
+
+
+@pytest.mark.parametrize("name", ["summary.json", "environment.json", "votes.json"])
+def test_json_too_deep_to_read_is_refused_with_its_file(folder, name):
+    (folder / name).write_text("[" * 100_000)
+    assert refusal(folder).startswith(f"{folder / name}: damaged, ")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": "many"},
+        {"seeds": ["0"]},
+        {"arms": {"prior": [{"metric": "m", "mean": "x", "values": [], **VARIANCES}]}},
+    ],
+)
+def test_trainings_of_another_type_are_refused_with_their_file(good, change):
+    plan = replace(a_small_plan(), options={"training": {"repeats": {}}})
+    told = {"steps": 10, "seeds": [0], "arms": {}, **change}
+    with pytest.raises(InputError, match=r"summary\.json: damaged, "):
+        over_trainings(replace(read_run(good), plan=plan), {"training": told})
+
+
+@pytest.mark.parametrize("values", [[None], ["much"]])
+def test_contributions_of_another_type_are_refused_with_their_file(tmp_path, values):
+    path = tmp_path / "contributions.parquet"
+    row = {"arm": ["prior"], "prompt_id": ["single-0"], "seed": [0], "metric": ["fd_scenes"]}
+    pd.DataFrame({**row, "value": values}).to_parquet(path)
+    with pytest.raises(InputError, match=r"contributions\.parquet: damaged, "):
+        read_contributions(path)
 
 
 def test_edited_plan_is_noticed(folder):

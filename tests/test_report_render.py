@@ -20,6 +20,9 @@ from report_plans import a_plan
 
 from dalle2eval.records import ArmSpec, InputError, Prompt
 from reports import read_run, render
+from reports.direction import balanced
+from reports.facts_text import shorten
+from reports.markdown import plain
 from reports.pictures import Thumbnails
 from reports.tables import arm_tables
 
@@ -211,6 +214,28 @@ def test_hostile_prompts_and_names_stay_text_in_the_page(hostile_folder):
     assert "base/../<b>x" in page.text
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\u202eabc", "\u202eabc\u202c"),
+        ("\u2067a\u202bb", "\u2067a\u202bb\u202c\u2069"),
+        ("a\u2069\u202cb", "ab"),  # ends of nothing
+        ("\u2066a\u202eb\u2069c", "\u2066a\u202eb\u2069c"),  # the isolate ends what is in it
+        ("\u202ea\u202c", "\u202ea\u202c"),
+        ("\u202ea\u2066b\u202cc", "\u202ea\u2066bc\u2069\u202c"),  # no end across an isolate
+    ],
+)
+def test_direction_marks_do_not_leak_out_of_a_text(text, shown):
+    assert balanced(text) == shown
+
+
+def test_direction_marks_end_before_what_stands_after_a_prompt(hostile_folder):
+    page = render(hostile_folder, ["html"])["html"].read_text("utf-8")
+    assert "\u2069 and combining Z\u0351\u0343\u202c</bdi>" in page
+    assert plain("\u202eturned") == "\u202eturned\u202c"
+    assert shorten("\u202e" + "x" * 200).endswith("…\u202c")
+
+
 def test_hostile_names_stay_text_in_spreadsheet_latex_and_markdown(hostile_folder):
     made = render(hostile_folder, ["csv", "tex", "md", "parquet"])
     arms = {row["arm"] for row in csv.DictReader(made["csv"].open(encoding="utf-8", newline=""))}
@@ -222,7 +247,7 @@ def test_hostile_names_stay_text_in_spreadsheet_latex_and_markdown(hostile_folde
         pyarrow.parquet.ParquetFile(made["parquet"]).read().column("arm")[0].as_py()
         == "base/../<b>x"
     )
-    assert "</style>" in made["tex"].read_text("utf-8")  # plain characters in LaTeX
+    assert r"\textless{}/style\textgreater{}" in made["tex"].read_text("utf-8")
 
 
 def test_latex_escapes_every_special_character():
@@ -231,6 +256,20 @@ def test_latex_escapes_every_special_character():
     assert escape("50%_a & {x} #1 $~^\\") == (
         r"50\%\_a \& \{x\} \#1 \$\textasciitilde{}\textasciicircum{}\textbackslash{}"
     )
+    assert escape('N < 2d > "|"') == (  # TeX's own first font prints others in their place
+        r"N \textless{} 2d \textgreater{} \texttt{\char34}\textbar{}\texttt{\char34}"
+    )
+
+
+def test_a_row_is_not_read_as_the_argument_of_the_line_before_it(tmp_path):
+    arms = tuple(
+        ArmSpec(name=name, reference=None, changes={}, settings={"guidance_scale": 3.0})
+        for name in ("[2cm] wide", "*starred")
+    )
+    tex = render(write_run(tmp_path / "run", a_plan(arms=arms)), ["tex"])["tex"].read_text("utf-8")
+    rows = [line for line in tex.splitlines() if "wide &" in line or "starred &" in line]
+    assert rows
+    assert all(row.startswith(("{}[2cm]", "{}*")) for row in rows)
 
 
 def test_run_without_images_still_renders_and_says_so(tmp_path):

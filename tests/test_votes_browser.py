@@ -18,6 +18,7 @@ from vote_fixtures import a_study
 from dalle2eval.records import InputError
 from dalle2eval.votes.answers import import_answers
 from dalle2eval.votes.page import write_static_page
+from dalle2eval.votes.server import VoteServer
 from dalle2eval.votes.store import VoteStore
 from dalle2eval.votes.tally import tally
 
@@ -96,8 +97,8 @@ def test_keyboard_alone_answers_all_and_the_saved_file_counts_once(page, study, 
         {"1": "left", "2": "right", "t": "tie", "b": "bad"}[KEYS[i % 4]] for i in range(6)
     ]
     assert "secret-" not in saved.read_text()
-    assert import_answers(study, saved).new == 6
-    assert import_answers(study, saved).known == 6
+    assert import_answers(study, saved)[0].new == 6
+    assert import_answers(study, saved)[0].known == 6
 
 
 def test_page_goes_on_after_it_was_closed(page):
@@ -142,6 +143,22 @@ def test_page_fits_and_axe_finds_nothing_serious(page, width, scheme):
             assert serious_violations(page) == []
     box = page.locator('[data-choice="bad"]').bounding_box()
     assert box["y"] + box["height"] <= 844  # everything that is needed, without scrolling
+
+
+def test_a_server_that_says_wait_is_not_called_silent(browser, tmp_path):
+    """429 was told as "the server does not answer"."""
+    with VoteServer(a_study(tmp_path, pairs=2, checks=1)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        tab = browser.new_page()
+        tab.goto(server.link)
+        busy = {"status": 429, "json": {"error": "too many requests; wait a moment"}}
+        tab.route("**/join", lambda route: route.fulfill(**busy))
+        tab.fill("#name", "dora")
+        tab.press("#name", "Enter")
+        tab.wait_for_function("document.getElementById('status').textContent.includes('Trying')")
+        assert "too many answers at once" in tab.inner_text("#status")
+        tab.close()
+        server.shutdown()
 
 
 async def _vote_in_a_browser(chromium, link, name, keys):

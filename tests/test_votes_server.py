@@ -184,6 +184,13 @@ def test_strange_votes_are_refused_in_one_line(server, body, status):
     assert (code, "\n" in reason) == (status, False)
 
 
+def test_a_length_of_5000_digits_is_too_long_and_no_fault(server):
+    """Python refuses to read such a number, which was answered with 500."""
+    ask = a_voter(server).ask
+    code, _ = refusal(lambda: ask("/vote", {}, **{"Content-Length": "9" * 5000}))
+    assert code == 413
+
+
 def test_pair_of_another_study_and_unknown_choice_are_refused(server):
     voter = a_voter(server)
     pair = voter.join()["showings"][0]["pair"]

@@ -147,9 +147,10 @@ def test_edited_or_newer_study_is_refused(tmp_path):
     path.write_text(json.dumps({**told, "schema_version": 9}))
     with pytest.raises(InputError, match="schema_version 9"):
         read_study(study.folder)
-    path.write_text("{")
-    with pytest.raises(InputError, match="damaged"):
-        read_study(study.folder)
+    for damaged in ("{", "[" * 100_000):
+        path.write_text(damaged)
+        with pytest.raises(InputError, match="damaged"):
+            read_study(study.folder)
 
 
 def the_answers(study, choose, *, voter="dora", key="k" * 36, number=4, take=None):
@@ -177,7 +178,7 @@ def prefers(arm):
 def bring(study, tmp_path, content, **options):
     path = tmp_path / "answers.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return import_answers(study, path, **options)
+    return import_answers(study, path, **options)[0]
 
 
 def test_file_imported_twice_counts_once_and_a_longer_one_adds_the_rest(tmp_path):
@@ -221,12 +222,47 @@ def test_two_people_of_one_name_are_not_mixed(tmp_path):
         (lambda good: {**good, "votes": [{**good["votes"][0], "choice": "first"}]}, "allowed"),
         (lambda good: {**good, "votes": 3}, "damaged"),
         (lambda good: {k: v for k, v in good.items() if k != "key"}, "lacks key"),
+        (lambda good: {**good, "key": ""}, "a key has 16 to 128 characters"),
+        (lambda good: {**good, "key": None}, "key 'None' is not a text"),
+        (lambda good: {**good, "voter": None}, "voter 'None' is not a text"),
     ],
 )
 def test_strange_answers_are_refused_in_one_line(study, tmp_path, spoil, why):
     with pytest.raises(InputError, match=why) as refused:
         bring(study, tmp_path, spoil(the_answers(study, prefers("secret-a"))))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("seconds", [10**400, float("inf"), -1, "1"])
+def test_a_time_that_is_none_is_left_out_and_the_vote_counts(tmp_path, seconds):
+    """400 digits ended the import in a Python error."""
+    study = a_study(tmp_path)
+    answers = the_answers(study, prefers("secret-a"), take=1)
+    answers["votes"][0]["seconds"] = seconds
+    assert bring(study, tmp_path, answers).new == 1
+    assert VoteStore(study.database, study.id).votes()[0].seconds is None
+
+
+def test_a_bad_file_keeps_the_good_one_beside_it_out(tmp_path):
+    """The first was kept and not told, and a reader of the error took nothing for kept."""
+    study = a_study(tmp_path)
+    good, taken, bad = (tmp_path / f"{name}.json" for name in ("good", "taken", "bad"))
+    good.write_text(json.dumps(the_answers(study, prefers("secret-a"))))
+    taken.write_text(json.dumps(the_answers(study, prefers("secret-a"), key="z" * 36)))
+    bad.write_text("{")
+    for other in (bad, taken):
+        with pytest.raises(InputError, match=other.name):
+            import_answers(study, good, other)
+        assert VoteStore(study.database, study.id).votes() == ()
+    assert import_answers(study, good)[0].known == 0
+
+
+def test_a_key_of_another_name_is_not_called_a_name_that_is_taken(tmp_path):
+    store = VoteStore(tmp_path / "votes.sqlite", "s")
+    store.join("Anna", "key-1", source="server")
+    with pytest.raises(InputError, match="this voter is 'Anna' already, and not 'Carl'") as told:
+        store.join("Carl", "key-1", source="server")
+    assert not isinstance(told.value, NameTaken)
 
 
 def test_voter_who_fails_the_checks_is_named_and_left_out(tmp_path):

@@ -125,7 +125,7 @@ def vote_import(
     if name is not None and len(files) > 1:
         raise InputError("--as names the voter of one file; give the files one by one")
     opened = read_study(study)
-    done = [import_answers(opened, file, name=name) for file in files]
+    done = import_answers(opened, *files, name=name)
     if as_json:
         put_json([asdict(each) for each in done])
         return

@@ -109,14 +109,20 @@ def _compared(
 
 def _notes(joint: _Joint) -> list[str]:
     sides = joint.sides
-    own = dict.fromkeys(note for side in sides for note in side.run.notes)
     lost: dict[str, list[str]] = {}
     for row in joint.comparisons:
         if row.difference is None and row.slice == ALL:
             lost.setdefault(str(row.reason), []).append(f"{row.metric} of {row.arm}")
     unknown = [f"Not compared: {', '.join(names)} ({reason})." for reason, names in lost.items()]
     told = joining.differences(*sides)
-    return [CORRECTION, *joint.shared.left_out, *unknown, *told, *own]
+    return [CORRECTION, *joint.shared.left_out, *unknown, *told, *_own_notes(sides)]
+
+
+def _own_notes(sides: Sequence[Side]) -> list[str]:
+    """Return the runs' own cautions, each with the side that it is about, or once for both."""
+    every = dict.fromkeys(note for side in sides for note in side.run.notes)
+    about = {note: [s.letter for s in sides if note in s.run.notes] for note in every}
+    return [f"{' and '.join(letters)}: {note}" for note, letters in about.items()]
 
 
 def _metrics_left_out(missing: Sequence[str]) -> list[str]:

@@ -34,8 +34,8 @@ from dalle2eval.statistics import (
     estimate_scores,
 )
 from dalle2eval.statistics.contributions import Measured
+from dalle2eval.statistics.paired import SIGNIFICANCE
 
-SIGNIFICANCE = 0.05
 NO_DIFFERENCE = "no difference found"
 Contributions = Mapping[tuple[str, str], Mapping[SampleKey, float]]
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dalle2eval.metrics import METRICS, MetricInfo
-from dalle2eval.records import ALL, Estimate, InputError, SampleKey
-from reports.reading import read_rows
+from dalle2eval.records import ALL, Contribution, Estimate, InputError, SampleKey
+from reports.files import build, read_rows
 from reports.run_record import RunRecord
 
 COLUMNS = ("arm", "prompt_id", "seed", "metric", "value")
@@ -114,6 +114,9 @@ def read_contributions(path: Path) -> dict[tuple[str, str], dict[SampleKey, floa
     """
     found: dict[tuple[str, str], dict[SampleKey, float]] = {}
     for row in read_rows(path, COLUMNS):
-        key = SampleKey(prompt_id=row["prompt_id"], seed=row["seed"])
-        found.setdefault((row["arm"], row["metric"]), {})[key] = row["value"]
+        key = build(path, SampleKey, {"prompt_id": row["prompt_id"], "seed": row["seed"]})
+        own = build(
+            path, Contribution, {"key": key, "metric": row["metric"], "value": row["value"]}
+        )
+        found.setdefault((row["arm"], own.metric), {})[key] = own.value
     return found

@@ -7,7 +7,7 @@ worked out anew from the page's sequence, never believed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from dalle2eval.records import SCHEMA_VERSION, InputError
 from dalle2eval.votes.page import ANSWERS_FORMAT, SEQUENCES, static_voter
 from dalle2eval.votes.sequence import CHOICES, sequence
-from dalle2eval.votes.store import NameTaken, Vote, VoteStore
+from dalle2eval.votes.store import MAX_KEY, MIN_KEY, NameTaken, Vote, VoteStore, known_seconds
 from dalle2eval.votes.study import Study
 
 MAX_FILE_BYTES = 5_000_000
@@ -30,38 +30,66 @@ class Imported:
     known: int
 
 
-def import_answers(study: Study, path: Path, *, name: str | None = None) -> Imported:
-    """Keep the votes of a file; each counts once, however often the file is imported.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answers:
+    """A file's content, checked; the votes do not name their voter yet."""
+
+    path: Path
+    voter: str
+    key: str
+    votes: Sequence[Vote]
+
+
+def import_answers(study: Study, *paths: Path, name: str | None = None) -> tuple[Imported, ...]:
+    """Keep the votes of all files, or of none where one is refused.
+
+    A vote counts once, however often its file is imported.
 
     Args:
         study: the study that the page was exported from.
-        path: the file that the page saved.
+        paths: the files that the page saved.
         name: keeps the voter under another name, where theirs is taken.
 
     Raises:
-        InputError: the file is damaged, of another study, or its voter's name is taken.
+        InputError: a file is damaged, of another study, or its voter's name is taken.
     """
+    checked = [_checked(study, path) for path in paths]
+    store = VoteStore(study.database, study.id)
+    try:
+        with store.together():
+            return tuple(_keep(store, answers, name or answers.voter) for answers in checked)
+    finally:
+        store.close()
+
+
+def _checked(study: Study, path: Path) -> _Answers:
     data = _read(path, study)
     try:
         shown = sequence(study, static_voter(_sequence_number(data)))
         showings = {showing.pair.id: showing for showing in shown}
         votes = [_vote(row, showings) for row in data["votes"]]
+        voter, key = _text(data, "voter"), _text(data, "key")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: damaged answers, {_said(error)}") from None
+    if not MIN_KEY <= len(key) <= MAX_KEY:
+        raise InputError(f"{path}: damaged answers, a key has {MIN_KEY} to {MAX_KEY} characters")
     if len({vote.pair for vote in votes}) < len(votes):
         raise InputError(f"{path}: damaged answers, a pair is answered twice")
-    store = VoteStore(study.database, study.id)
+    return _Answers(path=path, voter=voter, key=key, votes=votes)
+
+
+def _keep(store: VoteStore, answers: _Answers, name: str) -> Imported:
     try:
-        voter = store.join(name or str(data["voter"]), str(data["key"]), source=path.name)
-        before = store.answered(voter)
-        for vote in votes:
-            store.record(replace(vote, voter=voter))
+        voter = store.join(name, answers.key, source=answers.path.name)
     except NameTaken as error:
-        raise InputError(f"{path}: {error} with --as NAME") from None
-    finally:
-        store.close()
-    known = sum(vote.pair in before for vote in votes)
-    return Imported(voter=voter, new=len(votes) - known, known=known)
+        raise InputError(f"{answers.path}: {error} with --as NAME") from None
+    except InputError as error:
+        raise InputError(f"{answers.path}: {error}") from None
+    before = store.answered(voter)
+    for vote in answers.votes:
+        store.record(replace(vote, voter=voter))
+    known = sum(vote.pair in before for vote in answers.votes)
+    return Imported(voter=voter, new=len(answers.votes) - known, known=known)
 
 
 def _read(path: Path, study: Study) -> Mapping[str, Any]:
@@ -98,18 +126,25 @@ def _sequence_number(data: Mapping[str, Any]) -> int:
     return number
 
 
+def _text(data: Mapping[str, Any], name: str) -> str:
+    value = data[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} {str(value)[:20]!r} is not a text")
+    return value
+
+
 def _vote(row: Mapping[str, Any], showings: Mapping[str, Any]) -> Vote:
     if row["pair"] not in showings:
         raise ValueError(f"pair {str(row['pair'])[:20]!r} was not on the page")
     if row["choice"] not in CHOICES:
         raise ValueError(f"choice {str(row['choice'])[:20]!r} (allowed: {', '.join(CHOICES)})")
-    seconds, showing = row.get("seconds"), showings[row["pair"]]
+    showing = showings[row["pair"]]
     return Vote(
         voter="",
         pair=showing.pair.id,
         choice=showing.slot_chosen(row["choice"]),
         left=showing.left,
-        seconds=float(seconds) if isinstance(seconds, int | float) and seconds >= 0 else None,
+        seconds=known_seconds(row.get("seconds")),
     )
 
 

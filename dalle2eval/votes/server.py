@@ -25,12 +25,10 @@ from dalle2eval.records import InputError
 from dalle2eval.votes.guarding import Guard, RateLimit, Refused
 from dalle2eval.votes.page import served_page, shown_prompt
 from dalle2eval.votes.sequence import CHOICES, Showing, sequence
-from dalle2eval.votes.store import Vote, VoteStore
+from dalle2eval.votes.store import MAX_KEY, MIN_KEY, Vote, VoteStore, known_seconds
 from dalle2eval.votes.study import Study
 
 MAX_BODY = 4096  # bytes of a request
-MAX_SECONDS = 86_400.0
-MIN_KEY, MAX_KEY = 16, 128  # characters of a voter's key
 PATIENCE_S = 20.0  # for a client that sends slowly
 _PICTURE = re.compile(r"/picture/([0-9a-f]{16})/(first|second)\.webp")
 _HEADERS = {
@@ -114,17 +112,15 @@ class VoteServer(ThreadingHTTPServer):
         found = self.showings(voter).get(_text(body, "pair"))
         if found is None:
             raise Refused(400, "this pair is not one of yours")
-        choice, seconds = _text(body, "choice"), body.get("seconds")
+        choice = _text(body, "choice")
         if choice not in CHOICES:
             raise Refused(400, f"choice: one of {', '.join(CHOICES)}")
-        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SECONDS:
-            seconds = None
         vote = Vote(
             voter=voter,
             pair=found.pair.id,
             choice=found.slot_chosen(choice),
             left=found.left,
-            seconds=seconds,
+            seconds=known_seconds(body.get("seconds")),
         )
         return {"choice": self.store.record(vote)}
 
@@ -197,7 +193,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get_content_type() != "application/json":
             raise Refused(415, "send application/json")
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()) or int(length) > MAX_BODY:
+        said = length.isascii() and length.isdigit() and len(length) <= len(str(MAX_BODY))
+        if not said or int(length) > MAX_BODY:
             raise Refused(413, f"send at most {MAX_BODY} bytes, and say how many")
         try:
             body = json.loads(self.rfile.read(int(length)))

@@ -21,6 +21,8 @@ from dalle2eval.records import InputError
 
 BUSY_S = 30.0  # how long to wait for another process that writes
 MAX_NAME = 40
+MIN_KEY, MAX_KEY = 16, 128  # characters of a voter's key
+MAX_SECONDS = 86_400.0  # an answer that took longer tells nothing of its time
 TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS voters (
@@ -92,7 +94,8 @@ class VoteStore:
 
         Raises:
             NameTaken: the name belongs to another key.
-            InputError: the name is empty, too long or unprintable.
+            InputError: the key belongs to another name, or the name is empty, too long or
+                unprintable.
         """
         name, hashed = clean_name(name), _hash(key)
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -100,9 +103,23 @@ class VoteStore:
             "INSERT INTO voters VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (name, hashed, source, now),
         )
-        if self._run("SELECT key_hash FROM voters WHERE name = ?", (name,)) != [(hashed,)]:
+        found = self._run("SELECT key_hash FROM voters WHERE name = ?", (name,))
+        if not found:
+            raise InputError(f"this voter is {self.voter_of(key)!r} already, and not {name!r}")
+        if found != [(hashed,)]:
             raise NameTaken(f"the name {name!r} is taken by somebody else; choose another")
         return name
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Keep all that is written inside, or nothing; for one thread alone."""
+        self._run("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._run("ROLLBACK")
+            raise
+        self._run("COMMIT")
 
     def voter_of(self, key: str) -> str | None:
         """Return the name of the voter who holds a key; None when nobody does."""
@@ -164,6 +181,13 @@ def clean_name(name: str) -> str:
     if not tidy or len(tidy) > MAX_NAME or not tidy.isprintable():
         raise InputError(f"a name has 1 to {MAX_NAME} printable characters, not {name[:60]!r}")
     return tidy
+
+
+def known_seconds(seconds: object) -> float | None:
+    """Return how long an answer took; None for what is no such time."""
+    if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SECONDS:
+        return None
+    return float(seconds)
 
 
 def _hash(key: str) -> str:

@@ -207,7 +207,9 @@ def read_study(folder: Path) -> Study:
         raise InputError(f"{folder}: no study (expected a folder with {FILE})") from None
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError
+    ) as error:  # fmt: skip
         raise InputError(f"{path}: damaged, {' '.join(str(error).split())[:120]}") from None
     if study.id != told:
         raise InputError(f"{path}: was edited; its votes would no longer fit its pairs")

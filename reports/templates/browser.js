@@ -100,7 +100,8 @@
   const versus = $("box-versus"), slider = $("box-slider"), overlay = $("box-difference");
   const image = (arm) => at.row.tiles[arm].picture?.querySelector("img");
   const paint = () => {
-    const below = image(at.arm), above = versus.value === "" ? null : image(Number(versus.value));
+    const against = versus.value === "" || Number(versus.value) === at.arm ? null : Number(versus.value);
+    const below = image(at.arm), above = against === null ? null : image(against);
     $("box-below").src = below ? below.src : "";
     $("box-below").alt = below ? below.alt : "no picture";
     $("box-above").hidden = !above;
@@ -110,8 +111,8 @@
     $("box-stage").style.setProperty("--at", above && !overlay.checked ? `${slider.value}%` : "-1%");
     slider.disabled = overlay.checked || !above;
     overlay.disabled = !above;
-    $("box-arm").textContent = arms[at.arm] + (above ? ` | ${arms[Number(versus.value)]}` : "");
-    $("box-prompt").textContent = at.row.node.querySelector(".asked bdi:last-of-type").textContent.slice(0, 400);
+    $("box-arm").textContent = arms[at.arm] + (above ? ` | ${arms[against]}` : "");
+    $("box-prompt").textContent = at.row.node.querySelector(".asked bdi").textContent;
     $("box-place").textContent = `row ${shown.indexOf(at.row) + 1} of ${shown.length}, arm ${at.arm + 1} of ${arms.length}`;
     const said = at.row.tiles[at.arm].node.querySelector(".verdicts");
     $("box-verdicts").replaceChildren(...(said ? [said.cloneNode(true)] : []));
@@ -139,6 +140,7 @@
     if (event.ctrlKey || event.metaKey || event.shiftKey || !tile.picture.querySelector("img")) return;
     event.preventDefault();
     at = { row, arm };
+    versus.value = "";
     paint();
     box.showModal();
   }));

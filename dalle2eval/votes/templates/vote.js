@@ -25,6 +25,7 @@
   const server = {
     async ask(path, body) {
       for (let tries = 0; ; tries++) {
+        let why = "the server does not answer";
         try {
           const answer = await fetch(path, {
             method: "POST", credentials: "same-origin", body: JSON.stringify(body),
@@ -33,10 +34,11 @@
           const content = await answer.json();
           if (answer.ok) return content;
           if (answer.status !== 429 && answer.status < 500) throw new Refused(content.error);
+          why = answer.status === 429 ? "too many answers at once" : "the server has a fault";
         } catch (error) {
           if (error instanceof Refused) throw error;
         }
-        tell("Not saved yet: the server does not answer. Trying again …", true);
+        tell(`Not saved yet: ${why}. Trying again …`, true);
         await wait(RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]);
       }
     },
