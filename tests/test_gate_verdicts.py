@@ -61,6 +61,15 @@ def test_the_same_pictures_pass_and_prove_it(runs):
     assert largest < 1e-5  # rounding to six digits
 
 
+def test_equal_outcomes_alone_do_not_prove_the_same_pictures():
+    """Twenty prompts that all pass, before and now, leave room for one in ten that fails."""
+    [row] = judge_arm(arm([1.0] * 20), arm([1.0] * 20), {})
+    assert row.verdict == "inconclusive"
+    assert row.high > row.margin
+    [score] = judge_arm(arm([0.5] * 20, "clip_score"), arm([0.5] * 20, "clip_score"), {})
+    assert (score.verdict, score.low, score.high) == ("pass", 0.0, 0.0)
+
+
 def test_a_spoilt_colour_is_a_regression(runs):
     decision = check(runs / "bluer", runs / "base.json")
     assert decision.exit_code() == REGRESSION
