@@ -161,7 +161,8 @@ def test_a_grader_under_its_floor_refuses_to_score():
 
 def test_self_tests_pass_and_carry_n_and_interval():
     tests = [test for probe in PROBES.values() for test in probe.self_test()]
-    assert {test.task for test in tests} == {
+    of_a_second_ocr = {"word by a second OCR", "agreement of both OCRs"}  # where one is installed
+    assert {test.task for test in tests} - of_a_second_ocr == {
         "shape", "colour", "count", "relation", "word", "word by OCR",
     }  # fmt: skip
     for test in tests:
