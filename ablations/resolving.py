@@ -28,13 +28,12 @@ from ablations.training_checks import check_trainings, with_trainings
 from ablations.trainings import settings_for, training_option, with_planned_parts, with_repeats
 from dalle2eval.models import MODEL, apply_changes
 from dalle2eval.protocols import Stage
-from dalle2eval.records import ALL, ArmSpec, InputError, Plan, Prompt
+from dalle2eval.records import ALL, SHOWCASE, ArmSpec, InputError, Plan, Prompt
 from dalle2eval.spelling import nearest
 
 SMALLEST = 64  # pixels; what a prompt is drawn at when no slice of it asks for more
 
 LOST_REFERENCES = "references_not_run"  # option of a plan; the reports read it
-SHOWCASE = "showcase"  # the tag of prompts that are drawn large for the gallery and never scored
 
 PromptLoader = Callable[[str, int | None], tuple[Prompt, ...]]
 

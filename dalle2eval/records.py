@@ -16,6 +16,7 @@ from typing import Any
 SCHEMA_VERSION = 1
 ROUNDING = 1e-9  # by this part of its ends a value may lie outside its interval
 ALL = "all"  # the slice that holds every prompt
+SHOWCASE = "showcase"  # the tag of prompts that are drawn large for the eye and never scored
 
 
 class InputError(ValueError):

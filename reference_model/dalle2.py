@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from reference_model import stages as planning
 from reference_model.classes import labels_of
 from reference_model.loading import load_network
-from reference_model.manifest import Manifest, available, read_manifest, verify_release
+from reference_model.manifest import Manifest, read_manifest, verify_release
 from reference_model.settings import defaults_of, resolve
 from reference_model.stages import Stage
 
@@ -40,8 +40,7 @@ def load(name: str | Path = "scenes", *, device: str = "auto") -> DALLE2:
     Raises:
         CheckpointError: no such weights, they are damaged, or a bundled manifest was edited.
     """
-    if str(name) in available():
-        verify_release(str(name))
+    verify_release(str(name))
     return DALLE2(read_manifest(name), device=device)
 
 

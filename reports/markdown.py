@@ -17,7 +17,7 @@ from reports.number_text import duration
 from reports.people import PeopleStudy, people_studies
 from reports.pictures import Thumbnails
 from reports.run_record import RunRecord
-from reports.svg import drawn, in_words
+from reports.svg import in_words
 from reports.tables import ArmTable, Cell, Column, arm_tables
 from reports.training_table import SAYS, training_tables
 
@@ -58,7 +58,8 @@ def _answer(words: Answer) -> list[str]:
 
 def _plots(run: RunRecord) -> list[str]:
     """Return the drawing that lies beside the summary; nothing where there is nothing to draw."""
-    return [f"![{plain(in_words(run))}]({PLOTS})"] if any(drawn(run)) else []
+    told = in_words(run)
+    return [f"![{plain(told)}]({PLOTS})"] if told else []
 
 
 def _table(table: ArmTable) -> list[str]:

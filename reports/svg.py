@@ -27,7 +27,7 @@ _SERIES = re.compile(r"^\.(?:s\d|dot|bar|curve|rule|tick|axis) .*$", re.MULTILIN
 
 def svg(run: RunRecord) -> str:
     """Return the paired differences and the guidance plots of a run as one SVG document."""
-    trees, plots = drawn(run)
+    trees, plots = _drawn(run)
     tops = list(accumulate((_height(tree) + GAP for tree in trees), initial=GAP))
     arms = [arm.name for arm in run.arms] if plots else []
     legend = _legend(arms, tops[-1])
@@ -48,14 +48,14 @@ def svg(run: RunRecord) -> str:
     return engine().get_template("plots.svg.j2").render(page).strip() + "\n"
 
 
-def drawn(run: RunRecord) -> tuple[tuple[Forest, ...], tuple[Plot, ...]]:
+def _drawn(run: RunRecord) -> tuple[tuple[Forest, ...], tuple[Plot, ...]]:
     """Return what there is to draw; two empty tuples where nothing was compared or guided."""
     return forests(run)[:MAX_FORESTS], guidance_plots(run)
 
 
 def in_words(run: RunRecord) -> str:
-    """Return the drawings in words, for those who cannot see them."""
-    trees, plots = drawn(run)
+    """Return the drawings in words, for those who cannot see them; nothing for no drawing."""
+    trees, plots = _drawn(run)
     told = [
         f"{tree.title} against {tree.reference}: "
         + "; ".join(f"{whisker.arm} {whisker.text}" for whisker in tree.whiskers)

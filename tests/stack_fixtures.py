@@ -1,7 +1,10 @@
 """The tiny stack with parts that its bundled weights lack, made in seconds by `train`."""
 
+import json
 import shutil
 from dataclasses import replace
+
+import pytest
 
 from dalle2eval.scenes.training_data import SceneSource
 from reference_model.manifest import BUNDLED
@@ -21,6 +24,24 @@ def scene_source(*, stream, held_out, mix):
 def copy_tiny(folder):
     """Copy the bundled tiny weights to folder/tiny and return that."""
     return shutil.copytree(BUNDLED / "tiny", folder / "tiny")
+
+
+def tiny_with(folder, *stages):
+    """Copy the tiny weights to folder/tiny, train stages of them for a moment and return that."""
+    copy_tiny(folder)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        make_tiny_recipe(monkeypatch)
+        train_tiny(folder, *stages)
+    return folder / "tiny"
+
+
+def with_a_part_trained_anew(weights, part, folder):
+    """Return weights like others, whose part is another network than its measurement was of."""
+    path = copy_tiny(folder) / "manifest.json"
+    manifest = json.loads((weights / "manifest.json").read_text())
+    manifest["parts"][part]["sha256"] = "0" * 64
+    path.write_text(json.dumps(manifest))
+    return path.parent
 
 
 def make_tiny_recipe(monkeypatch):

@@ -1,9 +1,13 @@
 """Analytic-DPM as a choice: what it has to know is measured once, and is part of the address."""
 
-import json
-
 import pytest
-from stack_fixtures import copy_tiny, make_tiny_recipe, train_tiny
+from stack_fixtures import (
+    copy_tiny,
+    make_tiny_recipe,
+    tiny_with,
+    train_tiny,
+    with_a_part_trained_anew,
+)
 
 from reference_model import load
 from reference_model.diffusion.samplers import analytic
@@ -15,12 +19,7 @@ MEASURED = ("prior-noise-power", "prior-eps-noise-power", "decoder-noise-power")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("weights")
-    copy_tiny(made)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        make_tiny_recipe(monkeypatch)
-        train_tiny(made, *MEASURED)
-    return made
+    return tiny_with(tmp_path_factory.mktemp("weights"), *MEASURED).parent
 
 
 def stages(model, **changes):
@@ -93,13 +92,9 @@ def test_without_a_measurement_it_is_refused_before_work(prefix):
 
 def test_a_measurement_of_weights_that_were_trained_anew_is_refused(folder, tmp_path):
     """The old decoder's noise power would sample the new decoder, and nobody would know."""
-    copy_tiny(tmp_path)
-    path = tmp_path / "tiny" / "manifest.json"
-    manifest = json.loads((folder / "tiny" / "manifest.json").read_text())
-    manifest["parts"]["decoder"]["sha256"] = "0" * 64
-    path.write_text(json.dumps(manifest))
+    other = with_a_part_trained_anew(folder / "tiny", "decoder", tmp_path)
     with pytest.raises(ValueError, match="have a decoder-noise-power of another decoder"):
-        stages(load(tmp_path / "tiny"), decoder_sampler="analytic-dpm")
+        stages(load(other), decoder_sampler="analytic-dpm")
 
 
 def test_only_what_is_trained_can_be_measured(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from cli_fixtures import call
-from stack_fixtures import copy_tiny, make_tiny_recipe, train_tiny
+from stack_fixtures import tiny_with
 
 from dalle2eval.prompts import load_prompts
 from dalle2eval.scenes.grammar import all_scenes, caption, is_held_out
@@ -24,12 +24,8 @@ CLASSES = SceneSource(stream=6).classes()
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("weights")
-    copy_tiny(folder)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        make_tiny_recipe(monkeypatch)
-        train_tiny(folder, "classifier", "decoder-noise-power")
-    return (folder / "tiny").rename(folder / "guided")
+    made = tiny_with(tmp_path_factory.mktemp("weights"), "classifier", "decoder-noise-power")
+    return made.rename(made.parent / "guided")
 
 
 def stages(model, **changes):

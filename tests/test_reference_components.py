@@ -1,12 +1,17 @@
 """What the decoder is told of z_i and of the caption: some principal components, or no words."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from stack_fixtures import copy_tiny, make_tiny_recipe, train_tiny
+from stack_fixtures import (
+    copy_tiny,
+    make_tiny_recipe,
+    tiny_with,
+    train_tiny,
+    with_a_part_trained_anew,
+)
 
 from reference_model import load
 from reference_model.manifest import CheckpointError, read_manifest
@@ -18,12 +23,7 @@ PROMPTS = ["a red circle", "two blue stars"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("weights")
-    copy_tiny(made)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        make_tiny_recipe(monkeypatch)
-        train_tiny(made, "clip-pca")
-    return made
+    return tiny_with(tmp_path_factory.mktemp("weights"), "clip-pca").parent
 
 
 def stages(model, **changes):
@@ -93,13 +93,9 @@ def test_more_components_than_z_i_has_are_refused(folder):
 
 def test_components_of_a_clip_that_was_trained_anew_are_refused(folder, tmp_path):
     """They would rebuild another space's embeddings, and nobody would know."""
-    copy_tiny(tmp_path)
-    path = tmp_path / "tiny" / "manifest.json"
-    manifest = json.loads((folder / "tiny" / "manifest.json").read_text())
-    manifest["parts"]["clip"]["sha256"] = "0" * 64
-    path.write_text(json.dumps(manifest))
+    other = with_a_part_trained_anew(folder / "tiny", "clip", tmp_path)
     with pytest.raises(ValueError, match="have a clip-pca of another CLIP"):
-        stages(load(tmp_path / "tiny"), z_components=2)
+        stages(load(other), z_components=2)
 
 
 def test_too_few_pictures_are_no_measurement(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from cli_fixtures import call
 from safetensors.torch import load_file
-from stack_fixtures import copy_tiny, make_tiny_recipe, train_tiny
+from stack_fixtures import copy_tiny, make_tiny_recipe, tiny_with, train_tiny
 
 from reference_model import load
 from reference_model.ar_prior import AutoregressivePrior
@@ -18,12 +18,8 @@ FAST = {"prior_steps": 2, "prior_candidates": 1, "decoder_steps": 2, "guidance_s
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """The tiny stack with every variant."""
-    folder = tmp_path_factory.mktemp("weights")
-    copy_tiny(folder)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        make_tiny_recipe(monkeypatch)
-        train_tiny(folder, "prior-ar", "classifier")
-    return (folder / "tiny").rename(folder / "varied")
+    made = tiny_with(tmp_path_factory.mktemp("weights"), "prior-ar", "classifier")
+    return made.rename(made.parent / "varied")
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,15 @@ def test_the_picture_needs_nothing_beside_it(run_folder):
     assert "light-dark" not in text
 
 
+def test_every_mark_has_the_colour_of_its_verdict(run_folder):
+    """The rules were called good and bad, the marks better and worse: nothing was coloured."""
+    text = svg(read_run(run_folder))
+    ruled = set(re.findall(r"\.([a-z]\w*) \{", text))
+    used = {name for names in re.findall(r'class="([^"]*)"', text) for name in names.split()}
+    assert {"better", "worse", "other"} <= ruled
+    assert used <= ruled | {"same", "none"}  # the plain ink
+
+
 def test_nothing_is_drawn_outside_the_picture(run_folder):
     drawing = ElementTree.fromstring(svg(read_run(run_folder)))
     assert float(drawing.get("width")) == PAGE_WIDTH

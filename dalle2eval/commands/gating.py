@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,15 +73,10 @@ def gate_check(
     Exit 0 pass, 10 regression, 11 inconclusive (--strict), 12 not comparable or coverage lost.
     """
     from dalle2eval.gate.calibrating import read_floors
-    from dalle2eval.gate.decision import refusal
     from dalle2eval.gate.front import check, write_outputs
-    from dalle2eval.records import NotComparable
 
     given = read_floors(floors) if floors else None
-    try:
-        decision = check(run, baseline, floors=given)
-    except NotComparable as error:
-        decision = refusal(str(error))
+    decision = _or_refusal(lambda: check(run, baseline, floors=given))
     write_outputs(decision, strict=strict, markdown=markdown, junit=junit, pictures=pictures)
     return _answer(decision, strict=strict, as_json=as_json)
 
@@ -106,19 +102,25 @@ def gate_against(
     """
     from dalle2eval.gate.against import Head, against
     from dalle2eval.gate.calibrating import read_floors
-    from dalle2eval.gate.decision import refusal
     from dalle2eval.gate.front import write_outputs
-    from dalle2eval.records import NotComparable
 
     settings = [part for text in overrides or () for part in ("--set", text)]
     head = Head(suite=suite, options=(*settings, "--device", device, "--quiet"))
     given = read_floors(floors) if floors else None
-    try:
-        decision = against(revision, head, out=out, floors=given)
-    except NotComparable as error:
-        decision = refusal(str(error))
+    decision = _or_refusal(lambda: against(revision, head, out=out, floors=given))
     write_outputs(decision, strict=strict, markdown=markdown, junit=junit, pictures=pictures)
     return _answer(decision, strict=strict, as_json=as_json)
+
+
+def _or_refusal(gate: Callable[[], Decision]) -> Decision:
+    """Return what the gate decides, or that it refuses to compare: CI gets its files either way."""
+    from dalle2eval.gate.decision import refusal
+    from dalle2eval.records import NotComparable
+
+    try:
+        return gate()
+    except NotComparable as error:
+        return refusal(str(error))
 
 
 def _answer(decision: Decision, *, strict: bool, as_json: bool) -> int:

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dalle2eval.records import SampleKey
+from dalle2eval.records import SHOWCASE, SampleKey
 from reports.run_record import Picture, RunRecord
 
 Fault = Literal["missing", "size", "constant", "saturated", "identical seeds"]
 LOST: tuple[Fault, ...] = ("missing", "size")  # coverage is lost; the others are regressions
-SHOWCASE = "showcase"  # the tag of prompts that are drawn for the eye, with one seed
 SATURATED_SHARE = 0.98  # of values at 0 or 255; a word in white on black reaches 0.93
 
 

@@ -32,9 +32,9 @@ from dalle2eval.statistics import (
     spread_of,
 )
 from dalle2eval.statistics.contributions import Measured
+from dalle2eval.statistics.paired import SIGNIFICANCE
 
 Verdict = Literal["regression", "pass", "improved", "inconclusive", "not comparable"]
-SIGNIFICANCE = 0.05
 ROUNDED = 1e-5  # of the largest value: a baseline keeps six digits
 
 

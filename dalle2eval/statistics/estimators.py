@@ -155,7 +155,7 @@ def _within(metric: MetricInfo, found: Estimate, num_prompts: int) -> Estimate:
             why = (
                 f"{num_prompts} equal prompts: an interval needs {FEW_PROMPTS}, or two that differ"
             )
-            return replace(found, value=None, low=None, high=None, method="none", reason=why)
+            return _unknown_from(found, why)
         interval = equal_prompts_interval(whole, num_prompts, bounds)
         method = "equal-prompts"
     interval = clipped(interval, bounds)

@@ -32,9 +32,7 @@ MAX_CURVATURE = 0.25
 # at 6: KID of rectified features covers 89.7% bent and 89.0% straight with 8 prompts of 4 images,
 # 90.3% and 91.7% with 12 of 2; with 30 of 1 the bends pay, 93.0% against 90.0%.
 BENT_GROUPS = 20
-NEGLIGIBLE = (
-    1e-14  # of the largest eigenvalue: what is below it is rounding, no direction of its own
-)
+NEGLIGIBLE = 1e-14  # of the largest eigenvalue; what lies below is rounding and no direction
 MAX_PAIR_ROWS = 512  # rows of the pair table: enough for V2 to 3%, and 2 MB
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dalle2eval.records import InputError, Prompt, check_text
+from dalle2eval.records import ALL, SHOWCASE, InputError, Prompt, check_text
 
 MAX_BYTES = 256 * 1024 * 1024  # COCO's captions of 2014 are 65 MB
 MAX_PROMPTS = 1_000_000
@@ -74,7 +74,7 @@ def tag(text: Any, place: str) -> tuple[str, ...]:
     words = re.findall(r"[a-z0-9]+", clean(text, place, "the category").lower())
     slug = "-".join(words)[:MAX_TAG]
     # A slice is named by its tag, and `all` is every prompt's.
-    return () if slug in ("", "all", "showcase") else (slug,)
+    return () if slug in ("", ALL, SHOWCASE) else (slug,)
 
 
 def prompt_of(number: int, text: str, prefix: str, tags: Iterable[str] = ()) -> Prompt:
